@@ -1,0 +1,141 @@
+"""Commands about this machine: which data are on disk, drawing a phantom, and what is missing to run."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli import DataRoot, GridOption, Json, app
+from bench.cli.show import as_json, as_table
+from bench.errors import BenchError
+
+data_app = typer.Typer(
+    no_args_is_help=True, help="What data are on disk, and phantoms in their place.", rich_markup_mode=None
+)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command()
+def status(grid: GridOption = "bench.toml", data: DataRoot = None, json: Json = False) -> None:
+    """Show each task's data: complete, partial against the official counts, missing or broken.
+
+    JSON: a list of objects with `name`, `state`, `found`, `official`, `parts`, `phantom`, `folder` and `reason`.
+    """
+    from bench.config import load
+    from bench.data.folders import is_phantom
+    from bench.data.folders import status as status_of
+
+    config = load(Path(grid), data=data)
+    rows: list[dict[str, Any]] = []
+    for plugin in config.registry.all("task"):
+        folder = config.data_root / plugin.name
+        if plugin.error:
+            rows.append({"name": plugin.name, "state": "broken plug-in", "reason": plugin.error})
+            continue
+        found = status_of(plugin.load(), folder)
+        rows.append(
+            {
+                "name": plugin.name,
+                "state": found.state,
+                "found": found.found,
+                "official": found.official,
+                "parts": found.parts,
+                "phantom": is_phantom(folder),
+                "folder": folder,
+                "reason": found.reason,
+            }
+        )
+    if json:
+        as_json(rows)
+    else:
+        as_table([{k: r.get(k, "") for k in ("name", "state", "found", "official", "phantom", "reason")} for r in rows])
+
+
+@data_app.command()
+def draw(
+    task: Annotated[str, typer.Argument(help="The task.")],
+    out: Annotated[
+        str | None, typer.Option("--out", help="Folder to draw into; default: where the grid expects the data.")
+    ] = None,
+    cases: Annotated[int, typer.Option("--cases", min=16, help="Cases of each published part.")] = 96,
+    grid: GridOption = "bench.toml",
+    data: DataRoot = None,
+) -> None:
+    """Draw a phantom of a data set in its published layout: to try the readers, never to report a number."""
+    from bench.config import load
+    from bench.data.phantom import draw as draw_phantom
+
+    config = load(Path(grid), data=data)
+    plugin = config.registry.get("task", task, where="bench data draw")
+    folder = Path(out) if out else config.data_root / task
+    if folder.exists() and any(folder.iterdir()):
+        raise BenchError(f"{folder}: is not empty, and nothing is drawn over data; name another with --out")
+    draw_phantom(plugin.load(), folder, cases=cases)
+    print(folder)  # noqa: T201
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Check this machine: Python, devices, packages; what is missing comes with the command that mends it.
+
+    JSON: a list of objects with `name`, `state` (ok or missing), `found` and `mend`.
+    """
+    rows = [_python(), *(_package(*wanted) for wanted in PACKAGES), _device(), _checkout()]
+    if json:
+        as_json(rows)
+    else:
+        as_table(rows)
+    if any(row["state"] == "missing" for row in rows):
+        raise typer.Exit(1)
+
+
+# Distribution, and the extra it comes with ("" for what every installation has).
+CORE = (
+    *("torch", "torchvision", "lightly", "timm", "open_clip_torch", "transformers", "segment-anything"),
+    *("segmentation-models-pytorch", "monai", "faster-coco-eval", "scikit-learn", "scipy", "pandas", "pyarrow", "rich"),
+    *("typer", "jaxtyping", "safetensors", "pillow", "nibabel", "pydicom", "matplotlib", "pytorch-lightning"),
+)
+PACKAGES = [*((name, "") for name in CORE), ("ray", "ray"), ("submitit", "slurm")]
+
+
+def _python() -> dict[str, str]:
+    ok = sys.version_info >= (3, 11)
+    mend = "" if ok else "install Python 3.11 or newer"
+    return {"name": "python", "state": "ok" if ok else "missing", "found": sys.version.split()[0], "mend": mend}
+
+
+def _package(name: str, extra: str) -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return {"name": name, "state": "ok", "found": version(name), "mend": ""}
+    except PackageNotFoundError:
+        if extra:
+            return {"name": name, "state": "optional", "found": "", "mend": f"pip install 'medssl-bench[{extra}]'"}
+        return {"name": name, "state": "missing", "found": "", "mend": f"pip install {name}"}
+
+
+def _device() -> dict[str, str]:
+    try:
+        import torch
+    except ImportError as exc:
+        return {"name": "device", "state": "missing", "found": str(exc), "mend": "pip install torch torchvision"}
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        return {"name": "device", "state": "ok", "found": names, "mend": ""}
+    return {"name": "device", "state": "ok", "found": f"CPU, {os.cpu_count()} cores, no GPU", "mend": ""}
+
+
+def _checkout() -> dict[str, str]:
+    from bench.registry import discover
+
+    broken = [p for p in discover().plugins if p.error]
+    found = "; ".join(f"{p.name}: {p.error}" for p in broken) or "all load"
+    return {
+        "name": "plug-ins",
+        "state": "missing" if broken else "ok",
+        "found": found,
+        "mend": "see `found`" if broken else "",
+    }

@@ -1,0 +1,102 @@
+"""`bench run`: plan, draw what phantoms are missing, run what is new, and print the board."""
+
+import shlex
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli import DataRoot, GridFile, Json, app
+from bench.cli.live import Reporter
+from bench.cli.look import Format, Only, draw, planned
+from bench.cli.show import as_json
+from bench.errors import BenchError
+
+
+class Rerun(StrEnum):
+    """Which finished jobs to do again."""
+
+    failed = "failed"
+    all = "all"
+
+
+@app.command()
+def run(
+    grid: GridFile = "bench.toml",
+    data: DataRoot = None,
+    only: Only = "",
+    rerun: Annotated[Rerun | None, typer.Option("--rerun", help="Also do again what failed, or all.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Start at most N jobs.")] = None,
+    json: Json = False,
+) -> None:
+    """Run every job of the grid that has no record yet, and print the leaderboard. A second run does nothing.
+
+    JSON: {"jobs": [{"id", "key", "state", "why"}]} after the run. Exit code 1 if a job failed or cannot run.
+    """
+    config, store, found = planned(grid, data, only)
+    todo = _todo(found, store, rerun)[:limit]
+    if todo:
+        _prepare(todo, config)
+        with Reporter(
+            todo, store, live=sys.stdout.isatty() and not json, file=sys.stderr if json else sys.stdout
+        ) as reporter:
+            _execute(todo, config, reporter)
+        _, _, found = planned(grid, data, only)
+    _conclude(found, grid, config, json=json, ran=len(todo))
+
+
+def _todo(found: list[Any], store: Any, rerun: Rerun | None) -> list[Any]:
+    """Jobs to start. What is blocked by its own data, or failed before, is left and reported."""
+    states = {None: {"run"}, Rerun.failed: {"run", "failed"}, Rerun.all: {"run", "failed", "cached"}}[rerun]
+    chosen = [p for p in found if p.state in states]
+    for p in chosen:
+        if p.state != "run":
+            store.drop(p.job.key)
+    return [p.job for p in chosen]
+
+
+def _prepare(todo: list[Any], config: Any) -> None:
+    """Draw the phantoms that the jobs need and that are not there yet."""
+    wanted = {s.folder: s for job in todo for s in job.sources if s.kind == "phantom" and not s.folder.exists()}
+    for source in wanted.values():
+        from bench.data.phantom import draw as draw_phantom
+
+        print(f"drawing a phantom of {source.name}: no data under {config.data_root / source.name}", file=sys.stderr)  # noqa: T201
+        draw_phantom(source.plugin.load(), source.folder, cases=config.data.phantom_cases)
+
+
+def _execute(todo: list[Any], config: Any, reporter: Reporter) -> None:
+    from bench.executors import Place, execute
+
+    place = Place(
+        store=config.store,
+        base=config.path.parent,
+        device=config.executor.device,
+        threads=config.executor.threads,
+        devices_per_pretrain=config.executor.devices_per_pretrain,
+    )
+    try:
+        execute(todo, config.executor, place, reporter.hear)
+    except KeyboardInterrupt:
+        raise BenchError("stopped; what is finished is kept, and the same command goes on from there") from None
+
+
+def _conclude(found: list[Any], grid: str, config: Any, *, json: bool, ran: int) -> None:
+    bad = [p for p in found if p.state in ("failed", "blocked")]
+    if json:
+        rows = [{"id": p.job.id, "key": p.job.key, "state": p.state, "why": p.why} for p in found]
+        as_json({"jobs": rows})
+    else:
+        draw(found, Format.terminal)
+        for cause in dict.fromkeys(p.why for p in bad):
+            cells = [p.job.id for p in bad if p.why == cause]
+            print(f"failed: {cells[0]}" + (f" and {len(cells) - 1} more" if len(cells) > 1 else "") + f": {cause}")  # noqa: T201
+        done = sum(p.state == "cached" for p in found)
+        print(f"{done} of {len(found)} jobs done ({ran} now). Records: {config.store}")  # noqa: T201
+        name = "" if grid == "bench.toml" else f" {grid}"
+        hint = f"bench run{name} --rerun failed" if bad else f"bench leaderboard{name} --format md"
+        last = shlex.quote(found[-1].job.id) if found else ""
+        print(f"next: {hint}  |  bench show {last}{name and ' --grid' + name}" if found else "the grid has no job")  # noqa: T201
+    if bad:
+        raise typer.Exit(1)

@@ -1,0 +1,46 @@
+"""What the commands share in showing things: JSON to standard output, tables for people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.keys import plain
+
+
+def as_json(value: Any) -> None:
+    """Print a value as JSON; numbers that are not finite are null."""
+    print(json.dumps(_finite(plain(value)), indent=1, ensure_ascii=False))  # noqa: T201
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+def as_table(rows: Sequence[Mapping[str, Any]], *, empty: str = "nothing") -> None:
+    """Print rows of the same keys as a plain table; cells are text, whatever they hold."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        print(empty)  # noqa: T201
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if v is None else str(v)) for v in row.values()))
+    Console(soft_wrap=False).print(table)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 8 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,225 @@
+"""Published folders as they lie on a disk: what is in them, whether it is all there, and what its content is.
+
+Files are found by stem, because copies of a data set differ in their image format. Imports the standard library alone,
+since `bench plan` asks here for fingerprints and has to answer at once.
+"""
+
+import csv
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from bench.errors import BenchError, unknown
+from bench.files import replacing
+from bench.spec import Image, Part, Splits, Task
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".gif", ".bmp"})
+MARKER = "PHANTOM.txt"  # lies at the root of a data set that was drawn and is not real
+
+T = TypeVar("T")
+
+
+# ------------------------------------------------------------------------------------------- finding files
+
+
+def is_image(path: Path) -> bool:
+    """Whether this is a file that is not hidden and has the extension of an image format, in either case."""
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+
+
+def is_phantom(folder: Path) -> bool:
+    """Whether the data set in `folder` was drawn by `bench.data.phantom`."""
+    return (folder / MARKER).is_file()
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Sort key by which `image(9)` comes before `image(10)`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+
+
+def as_published(stems: Sequence[str], extension: str) -> list[str]:
+    """Stems in the plain order of published file names, in which the extension has a part: `a (1).jpg` < `a.jpg`."""
+    return sorted(stems, key=lambda stem: stem + extension)
+
+
+def index_by_stem(folder: Path) -> dict[str, Path]:
+    """The images that lie directly in `folder`, by file name without extension, in natural order.
+
+    Raises BenchError if there is none, or two of the same stem.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted((p for p in require_folder(folder).iterdir() if is_image(p)), key=lambda p: natural(p.name)):
+        if path.stem in found:
+            raise BenchError(f"{folder}: {found[path.stem].name} and {path.name} are the same image; keep one")
+        found[path.stem] = path
+    if not found:
+        raise BenchError(f"{folder}: holds no image; was the data set unpacked in full?")
+    return found
+
+
+def find(folder: Path, stem: str) -> Path:
+    """The image `stem` in `folder`, whatever its format. Raises BenchError with the near names."""
+    images = index_by_stem(folder)
+    if stem not in images:
+        raise unknown("image", stem, images, where=str(folder))
+    return images[stem]
+
+
+def require_folder(folder: Path, *parts: str) -> Path:
+    """`folder/parts`. Raises BenchError if it is missing, and says so if a folder one level off was meant."""
+    wanted = folder.joinpath(*parts)
+    if wanted.is_dir():
+        return wanted
+    if not folder.is_dir():
+        kind = "is a file and no folder" if folder.exists() else "no such folder"
+        raise BenchError(f"{folder}: {kind}")
+    inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    meant = [p for p in (*inside, *folder.absolute().parents[: len(parts)]) if p.joinpath(*parts).is_dir()]
+    hint = f"; was {meant[0]} meant?" if meant else f"; it holds {', '.join(p.name for p in inside[:8]) or 'no folder'}"
+    raise BenchError(f"{folder}: has no folder {'/'.join(parts)}{hint}")
+
+
+def read_rows(path: Path, columns: int) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a headerless CSV file, each after its place (`file:line`) for messages; blank lines are left out."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for row in reader:
+                place = f"{path}:{reader.line_num}"
+                if len(row) not in (0, columns):
+                    raise BenchError(f"{place}: has {len(row)} columns where {columns} are published")
+                if row:
+                    yield place, [cell.strip() for cell in row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BenchError(f"{path}: cannot be read as a table: {error}") from error
+
+
+# ---------------------------------------------------------------------------------------------- splitting
+
+
+def hold_out(cases: Sequence[T], fraction: float, seed: int) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """Part `cases` at random in those kept and ceil(fraction * n) held out, both in the order drawn.
+
+    The same as `sklearn.model_selection.train_test_split(cases, test_size=fraction, random_state=seed)`, by which the
+    LVM-Med authors drew their validation sets. Raises BenchError if either part would be empty.
+    """
+    import numpy as np
+
+    held = math.ceil(fraction * len(cases))
+    if not 0 < held < len(cases):
+        raise BenchError(f"{len(cases)} cases are too few to hold out {fraction:.0%} of them")
+    order = np.random.RandomState(seed).permutation(len(cases)).tolist()
+    return tuple(cases[i] for i in order[held:]), tuple(cases[i] for i in order[:held])
+
+
+# ------------------------------------------------------------------------------------- content and completeness
+
+
+def file_digest(path: Path, memo: dict[str, str]) -> str:
+    """SHA-256 of a file, in hexadecimal; taken from `memo` if size and times say that it did not change since.
+
+    The time of the last change of status is asked for too, because a copy may keep the time of modification.
+    """
+    try:
+        status, key = path.stat(), os.path.abspath(path)  # noqa: PTH100
+        stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} "
+        if not memo.get(key, "").startswith(stamp):
+            with path.open("rb") as file:
+                memo[key] = stamp + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BenchError(f"{path}: cannot be read: {error.strerror}") from error
+    return memo[key].removeprefix(stamp)
+
+
+def fingerprint(splits: Splits, memo: Path) -> str:
+    """Hash of what a task consists of: names of splits, ids and targets of cases, content of files; not where they lie.
+
+    The digests of files are kept in the JSON file `memo`, so that files that did not change are not read again.
+    """
+    known = _read_memo(memo)
+    before = dict(known)
+    rows = [[split, c.id, c.target, file_digest(c.image, known)] for split, cases in splits for c in cases]
+    if known != before:
+        with suppress(OSError), replacing(memo) as file:  # it only saves time: a folder that is read-only may lack it
+            file.write(json.dumps(known).encode())
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _read_memo(path: Path) -> dict[str, str]:
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    form = re.compile(r"\d+ -?\d+ -?\d+ [0-9a-f]{64}")
+    return {key: value for key, value in content.items() if isinstance(value, str) and form.fullmatch(value)}
+
+
+@dataclass(frozen=True)
+class Status:
+    """How much of a data set is on disk: images found and officially published, by part; `reason` says it in words."""
+
+    state: Literal["missing", "partial", "complete", "broken"]
+    parts: dict[str, tuple[int, int]]
+    reason: str
+
+    @property
+    def found(self) -> int:
+        """Images found, in all parts."""
+        return sum(found for found, _ in self.parts.values())
+
+    @property
+    def official(self) -> int:
+        """Images published, in all parts."""
+        return sum(official for _, official in self.parts.values())
+
+
+def status(task: Task, folder: Path) -> Status:
+    """Whether the data set in `folder` is missing, partial or complete, or broken: there, but not readable."""
+    parts = count(task, folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return Status("missing", parts, f"{folder}: nothing there; {task.info.title} comes from {task.info.url}")
+    try:
+        task.splits(folder)
+    except BenchError as error:
+        return Status("broken", parts, str(error))
+    whole = all(found >= official for found, official in parts.values())
+    counts = ", ".join(f"{name} {found} of {official}" for name, (found, official) in parts.items())
+    return Status("complete" if whole else "partial", parts, counts)
+
+
+def count(task: Task, folder: Path) -> dict[str, tuple[int, int]]:
+    """Images found and officially published, by part of the data set."""
+    return {name: (_count(task, part, folder), part.official) for name, part in task.info.layout.items()}
+
+
+def _count(task: Task, part: Part, folder: Path) -> int:
+    """Images of a part: all in its folders or, where another part shares those, the ones that bear its numbers."""
+    home, _, name = _template(part).rpartition("/")
+    shared = any(_template(p).rpartition("/")[0] == home for p in task.info.layout.values() if p is not part)
+    places = {(_filled(home, c, i), _filled(name, c, i)) for i, c in enumerate(task.info.classes)}
+    found: set[Path] = set()
+    for place, pattern in places:
+        number = re.compile(re.escape(pattern.partition("*")[0]) + r"(\d+)")
+        for path in filter(is_image, folder.glob(f"{place}/*" if place else "*")):
+            match = number.match(path.stem)
+            if not shared or (match and 0 <= int(match[1]) - part.first < part.official):
+                found.add(path)
+    return len(found)
+
+
+def _filled(template: str, name: str, label: int) -> str:
+    """A path template with the fields of a class filled in, and `*` for the number of a case."""
+    return re.sub(r"\{n(:[^}]*)?\}", "*", template).format(name=name, label=label)
+
+
+def _template(part: Part) -> str:
+    return next(file.path for file in part.files if isinstance(file, Image))

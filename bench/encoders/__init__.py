@@ -1,0 +1,1 @@
+"""Backbones of several libraries, each as the one `Encoder` that the rest knows."""

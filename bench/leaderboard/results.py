@@ -1,0 +1,39 @@
+"""From the plan and the store to results: which record stands behind each cell, under the grid's own labels."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from bench.leaderboard.table import Result
+from bench.plan import Planned
+
+STATE = {"cached": "done", "failed": "failed", "blocked": "failed", "run": "pending"}
+
+
+def results(planned: Iterable[Planned]) -> list[Result]:
+    """The cells of a plan with their per-case values; pretrainings have none and are left out.
+
+    Raises BenchError where a record's scores are damaged.
+    """
+    return [_result(p) for p in planned if p.job.kind == "evaluate"]
+
+
+def _result(planned: Planned) -> Result:
+    job = planned.job
+    assert job.task is not None
+    assert job.protocol is not None
+    info, source = job.task.plugin.load().info, job.sources[0]
+    found = planned.record.scores()[info.primary] if planned.record else {}
+    return Result(
+        method=job.method.label,
+        task=job.task.name,
+        protocol=job.protocol.plugin.name,
+        seed=job.seed,
+        state=STATE[planned.state],
+        metric=info.primary,
+        phantom=job.phantom,
+        found=source.found,
+        official=source.official,
+        cases=tuple(found),
+        values=np.array(list(found.values()), dtype=np.float64),
+    )

@@ -1,0 +1,225 @@
+"""The one pretraining loop: views on the device, mixed precision, accumulation, several GPUs, exact resume.
+
+Every draw of a step comes from a generator named by (seed, step), and the order of an epoch from (seed, epoch); so a
+checkpoint is the step, the weights and the optimiser, and a run that was killed ends with the same bytes as any other.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.config import Pretrain
+from bench.errors import BenchError
+from bench.files import sync
+from bench.optim import learning_rate, optimizer
+from bench.random import generator, seed_library
+from bench.spec import Method, Views
+from bench.views import draw_views
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Progress = Callable[[str, int, int], None]
+Images = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@dataclass
+class Run:
+    """Where a pretraining stands. `history` holds the mean loss of each finished epoch."""
+
+    step: int = 0
+    history: list[float] = field(default_factory=list)
+    epoch_losses: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What pretraining gives: the encoder's weights, the mean loss of each epoch, and the speed of this process."""
+
+    weights: dict[str, Tensor]
+    history: list[float]
+    images_per_second: float
+
+
+def pretrain(
+    build: Callable[[], Method],
+    images: Images,
+    recipe: Pretrain,
+    *,
+    views: Views,
+    seed: int,
+    device: str = "cpu",
+    devices: int = 1,
+    partial: Path | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Pretrain a method on (n, 3, S, S) 8-bit images and return its encoder's weights.
+
+    `build` makes the method with its initial weights; it is called under a library seed of its own, in every process
+    when there are several `devices`. `partial` is the folder of the checkpoint, from which a killed run goes on.
+    Raises BenchError when the corpus is smaller than a batch or the loss is not finite.
+    """
+    from lightning_fabric import Fabric
+
+    if len(images) < recipe.batch_size:
+        raise BenchError(f"[pretrain] batch_size {recipe.batch_size} is more than the corpus's {len(images)} images")
+    if recipe.batch_size % (recipe.accumulate * devices):
+        raise BenchError(
+            f"[pretrain] batch_size must be a multiple of accumulate x devices ({recipe.accumulate} x {devices})"
+        )
+    kind, _, index = device.partition(":")
+    half = recipe.precision == "bf16" or (recipe.precision == "auto" and kind == "cuda")
+    fabric = Fabric(
+        accelerator=kind,
+        devices=[int(index)] if index and devices == 1 else devices,
+        strategy="ddp_spawn" if devices > 1 else "auto",
+        precision="bf16-mixed" if half else "32-true",
+    )
+    loop = _Loop(build, images, recipe, views, seed, partial, progress or _silent)
+    if devices == 1:
+        return loop.run(fabric)
+    file = Path(str(images.filename)) if isinstance(images, np.memmap) else images
+    # Each process opens the corpus itself; progress speaks to this process only, and stays silent.
+    trained: Trained = fabric.launch(replace(loop, images=file, progress=_silent).run)
+    return trained
+
+
+def _silent(what: str, done: int, of: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """All that a process of the pretraining needs; it is pickled to each."""
+
+    build: Callable[[], Method]
+    images: Images | Path
+    recipe: Pretrain
+    views: Views
+    seed: int
+    partial: Path | None
+    progress: Progress
+
+    @cached_property
+    def source(self) -> Images:
+        return np.load(self.images, mmap_mode="r") if isinstance(self.images, Path) else self.images
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.source) // self.recipe.batch_size
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.recipe.epochs
+
+    def run(self, fabric: "Fabric") -> Trained:
+        seed_library("init", self.seed)
+        method = self.build().to(memory_format=torch.channels_last)
+        encoder = method.encoder
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            method = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)
+        wrapped, steps = fabric.setup(method, optimizer(method, self.recipe))
+        run = self._resume(method, steps, fabric)
+        source = _on_device(self.source, fabric.device)
+        method.train()
+        began, first, saved = time.monotonic(), run.step, time.monotonic()
+        while run.step < self.steps:
+            self._step(run, fabric, wrapped, method, steps, source)
+            if self.partial and time.monotonic() - saved >= 60 * self.recipe.checkpoint_minutes:
+                self._save(run, method, steps, fabric)
+                saved = time.monotonic()
+            self.progress("images", run.step * self.recipe.batch_size, self.steps * self.recipe.batch_size)
+        seconds = max(time.monotonic() - began, 1e-9)
+        weights = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
+        return Trained(weights, run.history, (run.step - first) * self.recipe.batch_size / seconds)
+
+    def _step(
+        self, run: Run, fabric: "Fabric", wrapped: Any, method: Method, optimiser: torch.optim.Optimizer, source: Tensor
+    ) -> None:
+        """One optimiser step: the batch in `accumulate` parts, each with views of its own."""
+        seed_library("step", self.seed, run.step, fabric.global_rank)
+        rate = learning_rate(self.recipe, run.step, self.steps)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        parts = list(self._parts(run.step, fabric))
+        total = torch.zeros((), device=fabric.device)
+        for number, rows in enumerate(parts):
+            draws = generator("views", self.seed, run.step, fabric.global_rank, number)
+            views = self._views(source, rows, method, fabric, draws)
+            with fabric.no_backward_sync(wrapped, enabled=number < len(parts) - 1):
+                loss = wrapped(views) / len(parts)
+                fabric.backward(loss)
+            total += loss.detach()
+        self._watch(run, total, rate)
+        optimiser.step()
+        optimiser.zero_grad()
+        run.step += 1
+        method.after_step(run.step / self.steps)
+        if run.step % self.steps_per_epoch == 0:
+            run.history.append(math.fsum(run.epoch_losses) / len(run.epoch_losses))
+            run.epoch_losses.clear()
+
+    def _parts(self, step: int, fabric: "Fabric") -> Iterator[Tensor]:
+        """Indices of this process's share of the batch, in the parts it is computed in."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = torch.randperm(len(self.source), generator=generator("order", self.seed, epoch))
+        batch = order[place * self.recipe.batch_size : (place + 1) * self.recipe.batch_size]
+        return iter(batch[fabric.global_rank :: fabric.world_size].chunk(self.recipe.accumulate))
+
+    def _views(self, source: Tensor, rows: Tensor, method: Method, fabric: "Fabric", draws: torch.Generator) -> Any:
+        batch = source[rows.to(source.device)].to(fabric.device, non_blocking=True)
+        encoder = method.encoder
+        return draw_views(
+            batch, self.views, self.recipe.image_size, mean=encoder.mean, std=encoder.std, generator=draws
+        )
+
+    def _watch(self, run: Run, loss: Tensor, rate: float) -> None:
+        value = loss.item()
+        if not math.isfinite(value):
+            epoch = run.step // self.steps_per_epoch
+            raise BenchError(
+                f"the loss is {value} at step {run.step} (epoch {epoch}, learning rate {rate:.2g}); the run is stopped."
+                f" A lower [pretrain] lr or a longer warm-up may help"
+            )
+        run.epoch_losses.append(value)
+
+    def _save(self, run: Run, method: Method, optimiser: torch.optim.Optimizer, fabric: "Fabric") -> None:
+        assert self.partial is not None
+        if fabric.global_rank == 0:
+            self.partial.mkdir(parents=True, exist_ok=True)
+            state = {"run": vars(run), "method": method.state_dict(), "optimizer": optimiser.state_dict()}
+            draft = self.partial / "state.pt.draft"
+            torch.save(state, draft)
+            sync(draft)
+            draft.replace(self.partial / "state.pt")
+        fabric.barrier()
+
+    def _resume(self, method: Method, optimiser: torch.optim.Optimizer, fabric: "Fabric") -> Run:
+        """Where the last checkpoint left off, loaded in place; the beginning if there is none that can be read."""
+        path = self.partial / "state.pt" if self.partial else None
+        if path is None or not path.exists():
+            return Run()
+        try:
+            state = torch.load(path, map_location=fabric.device, weights_only=True)
+        except Exception:  # a damaged checkpoint costs time and never a result
+            path.rename(path.with_suffix(".damaged"))
+            return Run()
+        method.load_state_dict(state["method"])
+        optimiser.load_state_dict(state["optimizer"])
+        return Run(**state["run"])
+
+
+def _on_device(images: Images, device: torch.device) -> Tensor:
+    """The corpus as a tensor: on a GPU where it takes at most a quarter of the free memory, else where it is."""
+    with np.errstate(all="ignore"):
+        source = torch.from_numpy(images)
+    if device.type == "cuda" and images.nbytes < torch.cuda.mem_get_info(device)[0] / 4:
+        return source.to(device)
+    return source

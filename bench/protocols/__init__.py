@@ -1,0 +1,1 @@
+"""Protocols turn an encoder and a task into one value per test case and metric. What `_` begins, they share."""

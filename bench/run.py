@@ -1,0 +1,203 @@
+"""The life of one job, in whatever process: read the data, do the work, commit the record, or keep why not."""
+
+import os
+import platform
+import resource
+import subprocess
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench import __version__
+from bench.config import MethodEntry, read
+from bench.encoders.checkpoint import load_weights
+from bench.encoders.timm import TimmEncoder
+from bench.errors import BenchError
+from bench.executors import Place
+from bench.keys import digest
+from bench.plan import Job
+from bench.pretrain import pretrain
+from bench.random import seed_library
+from bench.spec import Context, Encoder, Method, Scores, Views
+from bench.store import Record, Store, write_scores
+
+Progress = Callable[[str, int, int], None]
+
+
+def run(job: Job, place: Place, progress: Progress) -> Record:
+    """Do a job and commit its record. Whatever goes wrong is kept as a failure and raised again as BenchError."""
+    store = Store(place.store)
+    torch.set_num_threads(place.threads)
+    try:
+        return (
+            _pretrain(job, place, store, progress) if job.kind == "pretrain" else _evaluate(job, place, store, progress)
+        )
+    except Exception as exc:  # one bad cell stops no other
+        error = str(exc) if isinstance(exc, BenchError) else f"{type(exc).__name__}: {exc}"
+        trace = traceback.format_exc()
+        store.fail(job.key, {"id": job.id, "key": job.key, "error": error, "traceback": trace, "when": _now()})
+        raise BenchError(error) from exc
+
+
+def _pretrain(job: Job, place: Place, store: Store, progress: Progress) -> Record:
+    from safetensors.torch import save_file
+
+    from bench.data.cache import decoded
+
+    entry, recipe, started, clock = job.method, job.method.pretrain, _now(), time.monotonic()
+    cases = [case for source in job.sources for case in source.training_cases()]
+    seal = digest([[s.kind, s.training] for s in job.sources])
+    folder = store.root / "cache" / "images"
+    images = decoded([case.image for case in cases], recipe.sources, seal, folder)
+    views = read(Views, entry.views, "views", base=entry.plugin.load().views)
+    init = recipe.init if recipe.init in ("random", "imagenet") else str(place.base / recipe.init)
+    trained = pretrain(
+        partial(build_method, entry, init),
+        images,
+        recipe,
+        views=views,
+        seed=job.seed,
+        device=resolve(place.device),
+        devices=place.devices_per_pretrain,
+        partial=store.partial(job.key),
+        progress=progress,
+    )
+    facts = _facts(job, place, started, time.monotonic() - clock)
+    facts |= {
+        "images": len(images),
+        "images_per_second": round(trained.images_per_second, 2),
+        "history": {"loss": trained.history},
+    }
+    return store.commit(facts, lambda draft: save_file(trained.weights, draft / "encoder.safetensors"))
+
+
+def build_method(entry: MethodEntry, init: str) -> Method:
+    """A method with its initial weights; the caller has seeded the library."""
+    recipe = entry.pretrain
+    encoder = TimmEncoder(recipe.backbone, image_size=recipe.image_size, pretrained=init == "imagenet")
+    if init not in ("random", "imagenet"):
+        load_weights(encoder, Path(init))
+    method: Method = entry.plugin.load()(encoder, **entry.settings)
+    return method
+
+
+def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Record:
+    assert job.task is not None
+    assert job.protocol is not None
+    started, clock, source = _now(), time.monotonic(), job.sources[0]
+    task = job.task.plugin.load()
+    context = Context(
+        task=task.info,
+        splits=task.splits(source.folder),
+        fingerprint=source.fingerprint,
+        seed=job.seed,
+        device=resolve(place.device),
+        cache=store.root / "cache",
+        progress=progress,
+    )
+    encoder = build_encoder(job, place, store).to(context.device)
+    scores = job.protocol.plugin.load().fit_and_score(encoder, context, **job.protocol.settings)
+    facts = _facts(job, place, started, time.monotonic() - clock)
+    facts |= {
+        "primary": task.info.primary,
+        "summary": {metric: float(np.mean(values)) for metric, values in scores.values.items()},
+        "cases": {name: len(cases) for name, cases in context.splits},
+        "chosen": dict(scores.chosen),
+    }
+    return store.commit(facts, partial(_write, scores))
+
+
+def _write(scores: Scores, draft: Path) -> None:
+    write_scores(draft / "scores.csv", scores.cases, dict(scores.values))
+    arrays: dict[str, Any] = {"cases": np.array(scores.cases), **scores.predictions}
+    np.savez_compressed(draft / "predictions.npz", **arrays)
+
+
+def build_encoder(job: Job, place: Place, store: Store) -> Encoder:
+    """The encoder that a cell evaluates: the one its pretraining left, or a foundation model built from its weights."""
+    entry = job.method
+    recipe = entry.pretrain
+    seed_library("encoder", job.seed)
+    if not job.needs:
+        weights = place.base / entry.weights if entry.weights else None
+        model: Encoder = entry.plugin.load().build(recipe.backbone, weights, recipe.image_size, **entry.settings)
+        return model
+    encoder = TimmEncoder(recipe.backbone, image_size=recipe.image_size)
+    load_weights(encoder, store.job(job.encoder) / "encoder.safetensors")
+    return encoder
+
+
+def _facts(job: Job, place: Place, started: str, seconds: float) -> dict[str, Any]:
+    """What every record says of how it came about."""
+    return {
+        "id": job.id,
+        "key": job.key,
+        "kind": job.kind,
+        "parts": job.parts,
+        "method": job.method.label,
+        "task": job.task.name if job.task else "",
+        "protocol": job.protocol.plugin.name if job.protocol else "",
+        "seed": job.seed,
+        "phantom": job.phantom,
+        "data": [
+            {"name": s.name, "kind": s.kind, "fingerprint": s.fingerprint, "found": s.found, "official": s.official}
+            for s in job.sources
+        ],
+        "started": started,
+        "seconds": round(seconds, 3),
+        "peak_memory_mb": round(_peak_memory(resolve(place.device)) / 2**20),
+        "environment": {**environment(), "device": device_name(resolve(place.device)), "threads": place.threads},
+    }
+
+
+def resolve(device: str) -> str:
+    """`auto` as the device there is. Raises BenchError for one that is not."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise BenchError(f"[executor] device `{device}`: this machine has no usable GPU; `bench doctor` says more")
+    return device
+
+
+def device_name(device: str) -> str:
+    """What a reader of a record wants to know of the device."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(torch.device(device))
+    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+
+
+def _peak_memory(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(torch.device(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@cache
+def environment() -> dict[str, str]:
+    """Versions of what computes, and the commit of this project where it is a checkout."""
+    from importlib.metadata import version
+
+    packages = ("torch", "torchvision", "timm", "lightly", "numpy", "pillow")
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = ""
+    return {
+        "bench": __version__,
+        "commit": commit,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,270 @@
+"""The contract of a plug-in author: what a method, a foundation model, a task and a protocol are.
+
+This module imports no torch, so a grid is planned without it; `Encoder`, `Method`, `View` and `Features` are the torch
+half of the contract, live in `bench.nn`, and are re-exported here on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench.nn import Encoder as Encoder
+    from bench.nn import Features as Features
+    from bench.nn import Method as Method
+    from bench.nn import View as View
+
+Settings = Mapping[str, Any]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"Encoder", "Features", "Method", "View"}:
+        from bench import nn
+
+        return getattr(nn, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# ---------------------------------------------------------------------------------------------- methods
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """How random views are drawn from an image; the defaults are SimCLR's (Chen et al. 2020, appendix A).
+
+    Probabilities lie in [0, 1]; a tuple gives one a global crop (BYOL and Barlow Twins treat their two views
+    differently), and local crops take its last. Scales are fractions of the source's area, sizes are pixels.
+    """
+
+    global_crops: int = 2
+    local_crops: int = 0
+    global_scale: tuple[float, float] = (0.08, 1.0)
+    local_scale: tuple[float, float] = (0.05, 0.4)
+    local_size: int = 0  # 0: 96 px for each 224 px of the global crops, as SwAV has it
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: float = 0.5
+    vertical_flip: float = 0.0
+    jitter: tuple[float, float, float, float] = (0.8, 0.8, 0.8, 0.2)  # brightness, contrast, saturation, hue
+    jitter_prob: float = 0.8
+    grey_prob: float = 0.2
+    blur_prob: float | tuple[float, ...] = 0.5
+    blur_sigma: tuple[float, float] = (0.1, 2.0)  # pixels of the view
+    solarise_prob: float | tuple[float, ...] = 0.0
+    solarise_threshold: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodInfo:
+    """What a reader must know to trust a row of the board."""
+
+    name: str
+    kind: str  # "ssl": pretrained by `bench.pretrain`; "foundation": built from weights
+    paper: str
+    licence: str = ""
+    trained_on: str = ""
+    seeded: bool = True  # False: every seed has the same encoder
+    small: Settings = field(default_factory=dict)  # settings the contract suite uses
+
+
+T = TypeVar("T", bound=type)
+
+
+def ssl_method(name: str, *, paper: str, small: Settings | None = None) -> Callable[[T], T]:
+    """Mark a `Method` subclass as the plug-in `name`; its keyword-only arguments are its settings.
+
+    All arguments are literals: the registry reads them, and the defaults of the settings, without importing the file.
+    """
+
+    def mark(cls: T) -> T:
+        cls.info = MethodInfo(name=name, kind="ssl", paper=paper, small=small or {})  # type: ignore[attr-defined]
+        return cls
+
+    return mark
+
+
+@dataclass(frozen=True)
+class FoundationModel:
+    """A function from a backbone name and a weights file (None: random, or the library's cache) to an Encoder."""
+
+    info: MethodInfo
+    build: Callable[..., Encoder]
+
+
+def foundation_model(
+    name: str, *, paper: str, licence: str, trained_on: str, seeded: bool = False, small: Settings | None = None
+) -> Callable[[Callable[..., Encoder]], FoundationModel]:
+    """Mark `build(backbone, weights, image_size, *, settings...) -> Encoder` as the plug-in `name`."""
+    info = MethodInfo(
+        name=name,
+        kind="foundation",
+        paper=paper,
+        licence=licence,
+        trained_on=trained_on,
+        seeded=seeded,
+        small=small or {},
+    )
+    return lambda build: FoundationModel(info, build)
+
+
+# ---------------------------------------------------------------------------------------------- tasks
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient, study or image: what is split by, scored and resampled. `target` is a class index."""
+
+    id: str
+    image: Path
+    target: int
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Cases to fit on, to choose on and to score on; no case is in two of them."""
+
+    train: tuple[Case, ...]
+    val: tuple[Case, ...]
+    test: tuple[Case, ...]
+
+    def __iter__(self) -> Iterator[tuple[str, tuple[Case, ...]]]:
+        return iter((("train", self.train), ("val", self.val), ("test", self.test)))
+
+
+@dataclass(frozen=True)
+class Image:
+    """A file of the published layout that holds a case's image. `path` may use {n} {name} (of the class) {label}."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line that a case adds to a text file of the published layout, with the same fields."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A published part of a data set: how many cases it officially has, and the files that each of them is made of."""
+
+    official: int
+    files: tuple[Image | Row, ...]
+    first: int = 1  # the number {n} of its first case
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInfo:
+    """The task card."""
+
+    name: str
+    title: str
+    modality: str
+    classes: tuple[str, ...]
+    case: str  # what a case is: "image", "patient", ...
+    licence: str
+    citation: str
+    url: str
+    layout: Mapping[str, Part]  # from which a phantom is drawn, and completeness is told
+    protocols: tuple[str, ...]
+    primary: str = "accuracy"
+    target: str = "class"
+    recipe: Mapping[str, Settings] = field(default_factory=dict)  # the paper's settings for a protocol on this task
+
+    @property
+    def official(self) -> int:
+        """Number of cases of the data set as published."""
+        return sum(part.official for part in self.layout.values())
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task card and the function that reads a folder in the published layout."""
+
+    info: TaskInfo
+    splits: Callable[[Path], Splits]
+
+
+def task(name: str, **card: Any) -> Callable[[Callable[[Path], Splits]], Task]:
+    """Mark `splits(folder) -> Splits` as the task `name`; the keywords are those of `TaskInfo`."""
+    return lambda splits: Task(TaskInfo(name=name, **card), splits)
+
+
+# ---------------------------------------------------------------------------------------------- protocols
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One value per test case and metric, and the predictions they come from.
+
+    `values` holds (n,) float arrays by metric, in the order of `cases`; `predictions` arrays whose first axis is n;
+    `chosen` what validation picked (learning rate, epoch), for the record.
+    """
+
+    cases: tuple[str, ...]
+    values: Mapping[str, np.ndarray[Any, Any]]
+    predictions: Mapping[str, np.ndarray[Any, Any]]
+    chosen: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a protocol works with, beside the encoder."""
+
+    task: TaskInfo
+    splits: Splits
+    fingerprint: str  # of the data
+    seed: int
+    device: str
+    cache: Path  # folder for decoded images and features
+    progress: Callable[[str, int, int], None]  # what, done, of
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A head, a fit and a score: `fit_and_score(encoder, context, **settings) -> Scores`."""
+
+    name: str
+    title: str
+    target: str
+    fit_and_score: Callable[..., Scores]
+
+
+Fit = Callable[..., Scores]
+
+
+def protocol(name: str, *, title: str, target: str = "class") -> Callable[[Fit], Protocol]:
+    """Mark `fit_and_score(encoder, context: Context, *, settings...)` as the protocol `name` for tasks of a target."""
+    return lambda fit: Protocol(name, title, target, fit)
+
+
+__all__ = [
+    "Case",
+    "Context",
+    "Encoder",
+    "Features",
+    "FoundationModel",
+    "Image",
+    "Method",
+    "MethodInfo",
+    "Part",
+    "Protocol",
+    "Row",
+    "Scores",
+    "Settings",
+    "Splits",
+    "Task",
+    "TaskInfo",
+    "View",
+    "Views",
+    "foundation_model",
+    "protocol",
+    "ssl_method",
+    "task",
+]

@@ -1,0 +1,76 @@
+"""Numbers from per-case values: the bootstrap interval of a mean over cases, and the mean and spread over seeds.
+
+Efron & Tibshirani, An Introduction to the Bootstrap, Chapman & Hall 1993, chapter 13 (the percentile interval).
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+_CHUNK = 1 << 18  # numbers drawn at a time: a few MB, so that a chunk stays in the cache
+
+
+def interval(
+    values: Float[np.ndarray, " cases"], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile bootstrap interval (low, high), in the unit of `values`, of their mean over cases.
+
+    Cases are drawn with replacement `resamples` times; the interval lies between the (1 - level) / 2 and the
+    (1 + level) / 2 quantile of the means (Efron & Tibshirani 1993, equation 13.5). It depends on the values and the
+    seed, not on the order of the cases. Defined ends: fewer than two cases say nothing about their spread, (nan, nan);
+    equal values v give (v, v). Raises ValueError for values that are not finite, and a level outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}, not between 0 and 1")
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}, not at least 1")
+    _finite(values, "values")
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    distinct, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
+    if len(distinct) == 1:
+        return float(distinct[0]), float(distinct[0])
+    means = _resampled_means(distinct, counts, resamples, np.random.Generator(np.random.PCG64(seed)))
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def mean_and_std(per_seed: Float[np.ndarray, " seeds"]) -> tuple[float, float]:
+    """Mean of the seeds' means, and their sample standard deviation (divisor n - 1, since few seeds stand for all).
+
+    One seed has no spread to measure: its standard deviation is nan, never 0, which would read as certainty.
+    Raises ValueError for no seed and for values that are not finite.
+    """
+    if len(per_seed) == 0:
+        raise ValueError("no seed to take a mean of")
+    _finite(per_seed, "seeds' means")
+    values = np.asarray(per_seed, np.float64)
+    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+
+def _finite(values: Float[np.ndarray, " n"], what: str) -> None:
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise ValueError(f"{bad} of {len(values)} {what} are not finite (NaN or infinite)")
+
+
+def _resampled_means(
+    distinct: Float[np.ndarray, " distinct"], counts: np.ndarray, resamples: int, generator: np.random.Generator
+) -> Float[np.ndarray, " resamples"]:
+    """Means of `resamples` samples of n cases, with replacement, in chunks of bounded memory.
+
+    How often each distinct value is drawn is multinomial. Where there are few (right or wrong, averaged over seeds)
+    those counts are drawn instead of the cases: the same distribution, at a cost that does not grow with n.
+    """
+    n = int(counts.sum())
+    few = 8 * len(distinct) <= n  # a binomial count costs about as much as drawing eight cases
+    cases = np.repeat(distinct, counts)
+    rows = max(1, _CHUNK // (len(distinct) if few else n))
+    means = np.empty(resamples)
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        if few:
+            chunk = generator.multinomial(n, counts / n, size=size) @ distinct / n
+        else:
+            chunk = cases[generator.integers(n, size=(size, n))].mean(axis=1)
+        means[start : start + size] = chunk
+    return means

@@ -1,0 +1,102 @@
+"""The interval covers what it claims to, is what the plain loop of the book gives, and has defined ends."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from bench.stats import interval, mean_and_std
+
+
+def plain_interval(values: np.ndarray, level: float, resamples: int, seed: int) -> tuple[float, float]:
+    """Efron & Tibshirani 1993, algorithm 6.1 and equation 13.5, with Python's loop."""
+    generator = np.random.default_rng(seed)
+    means = [generator.choice(values, len(values), replace=True).mean() for _ in range(resamples)]
+    return float(np.quantile(means, (1 - level) / 2)), float(np.quantile(means, (1 + level) / 2))
+
+
+SAMPLES = {
+    "right or wrong": np.random.default_rng(0).integers(0, 2, 200).astype(float),  # draws counts
+    "continuous": np.random.default_rng(1).beta(5, 2, 200),  # draws cases
+    "two cases": np.array([0.25, 0.75]),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("level", [0.6, 0.95])
+def test_it_is_the_interval_of_the_book(name: str, level: float):
+    values = SAMPLES[name]
+    error = values.std() / math.sqrt(len(values))
+    assert interval(values, level=level) == pytest.approx(plain_interval(values, level, 4000, 1), abs=0.15 * error)
+
+
+@pytest.mark.parametrize("kind", ["right or wrong", "continuous"])
+def test_coverage(kind: str):
+    """Of 1000 intervals of 95 % from samples with a known mean, as many hold it as they say (binomial error 0.7)."""
+    generator = np.random.default_rng(2)
+    if kind == "continuous":
+        truth, samples = 5 / 7, generator.beta(5, 2, (1000, 100))
+    else:
+        truth, samples = 0.7, (generator.random((1000, 100)) < 0.7).astype(float)
+    ends = [interval(sample, resamples=1000, seed=seed) for seed, sample in enumerate(samples)]
+    covered = np.mean([low <= truth <= high for low, high in ends])
+    assert 0.92 <= covered <= 0.975
+
+
+def test_the_same_seed_gives_the_same_interval_in_any_order_of_the_cases():
+    for values in SAMPLES.values():
+        assert interval(values) == interval(values) == interval(values[::-1].copy())
+    assert interval(SAMPLES["continuous"], seed=0) != interval(SAMPLES["continuous"], seed=1)
+
+
+def test_the_global_generator_is_left_alone():
+    before = np.random.get_state()[1].copy()
+    interval(SAMPLES["continuous"])
+    assert (np.random.get_state()[1] == before).all()
+
+
+@pytest.mark.parametrize("distinct", [2, 3000, 100_000])
+def test_memory_is_bounded(distinct: int):
+    values = np.resize(np.linspace(0, 1, distinct), 100_000)
+    tracemalloc.start()
+    low, high = interval(values, resamples=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert low < values.mean() < high
+    assert peak < 32e6  # all at once: 80 MB for 100 resamples of 1e5 cases
+
+
+def test_defined_ends():
+    assert interval(np.full(7, 0.1)) == (0.1, 0.1)
+    for few in (np.array([]), np.array([0.5])):
+        assert np.isnan(interval(few)).all()
+
+
+def test_float32_is_averaged_in_float64():
+    values = np.full(3, 0.1, np.float32)
+    assert interval(values) == (float(values[0]), float(values[0]))
+
+
+@pytest.mark.parametrize("values", [[0.5, math.nan, math.nan], [math.nan], [0.5, math.inf]])
+def test_values_that_are_not_finite_are_counted(values: list[float]):
+    bad = sum(not math.isfinite(value) for value in values)
+    with pytest.raises(ValueError, match=f"{bad} of {len(values)} values"):
+        interval(np.array(values))
+
+
+@pytest.mark.parametrize("wrong", [{"level": 0.0}, {"level": 1.0}, {"level": 95.0}, {"resamples": 0}])
+def test_a_level_or_number_of_resamples_that_means_nothing_is_refused(wrong: dict[str, float]):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        interval(np.array([0.0, 1.0]), **wrong)  # type: ignore[arg-type]
+
+
+def test_mean_and_std():
+    assert mean_and_std(np.array([0.25, 0.75])) == (0.5, pytest.approx(math.sqrt(0.125)))
+    mean, std = mean_and_std(np.array([0.25]))
+    assert mean == 0.25
+    assert math.isnan(std)
+    with pytest.raises(ValueError, match="no seed"):
+        mean_and_std(np.array([]))
+    with pytest.raises(ValueError, match="1 of 2 seeds' means"):
+        mean_and_std(np.array([0.5, math.nan]))
