@@ -4,9 +4,11 @@ Every image has its own random numbers, drawn on the CPU and then moved, so that
 Order and distributions are those of torchvision's transforms as lightly's `SimCLRTransform` chains them (Chen et al.
 2020, arXiv:2002.05709, appendix A): crop and resize, flips, colour jitter, grey, blur, solarise, normalise.
 
-On a CPU the result is the same byte for byte whatever the number of threads and the other images in the batch. So
-nothing here fuses a multiplication with an addition (`alpha=`, `addcmul`, `lerp`: torch fuses in the body of a loop and
-may not in its tail, which threads and chunks move), and on a CPU nothing is a matrix product or a convolution. Pixels are floats in [0, 255] until they are normalised.
+On a CPU the result is the same byte for byte whatever the number of threads and the other images in the batch. So there
+nothing is a matrix product or a convolution, which may add in another order, and nothing fuses a multiplication with an
+addition (`alpha=`, `addcmul`, `lerp`), which torch does in the body of a loop and may not do in its tail.
+
+Pixels are floats in [0, 255] until they are normalised.
 """
 
 import math
@@ -260,7 +262,7 @@ def grey(x: Pixels) -> Pixels:
 
 
 def blur(x: Pixels, taps: Float[Tensor, "n t 1 1 1"], reach: int) -> Pixels:
-    """Weigh each pixel and its neighbours to `reach` pixels by `taps`, along one axis, then the other; borders repeat."""
+    """Weigh each pixel and its neighbours to `reach` pixels by `taps`, first down, then across; borders repeat."""
     for axis in (2, 3):
         margin = (reach, reach, 0, 0) if axis == 3 else (0, 0, reach, reach)
         padded, length = F.pad(x, margin, mode="replicate"), x.shape[axis]

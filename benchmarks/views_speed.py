@@ -2,10 +2,10 @@
 
     python benchmarks/views_speed.py [--threads 1] [--batch 64] [--repeats 10]
 
-Both sides start from decoded images and end with two batches of normalised views: ours from one call, lightly's from one
-call an image and `torch.stack`, as a DataLoader worker does it. CPU time is summed over all threads; each number is the
-least of some repeats, which alternate between the two sides. With more than one thread our CPU time includes threads
-that wait, so read the wall time as well.
+Both sides start from decoded images and end with two batches of normalised views: ours from one call, lightly's from
+one call an image and `torch.stack`, as a DataLoader worker does it. CPU time is summed over all threads; each number is
+the least of some repeats, which alternate between the sides. Compare with lightly at one thread, as its workers run:
+with more, CPU time includes threads that only wait.
 """
 
 import argparse

@@ -3,9 +3,12 @@
 import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from bench.leaderboard.table import Result
 
 from bench.cli import DataRoot, GridFile, GridOption, Json, app
 from bench.cli.show import as_json, as_table, duration
@@ -138,7 +141,10 @@ def show(
     if json:
         as_json({**facts, "state": match.state})
         return
-    as_table([{"field": k, "value": v} for k, v in _flat({**facts, "state": match.state})])
+    first = ("id", "state", "error", "summary", "chosen", "cases", "seconds", "images_per_second", "data")
+    ordered = {"state": match.state, **facts}
+    ordered = {k: ordered[k] for k in [*(k for k in first if k in ordered), *(k for k in ordered if k not in first)]}
+    as_table([{"field": k, "value": v} for k, v in _flat(ordered)])
     if match.record:
         print(match.record.folder)  # noqa: T201
 
@@ -146,6 +152,8 @@ def show(
 def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = []
     for key, entry in value.items():
+        if isinstance(entry, list) and entry and isinstance(entry[0], dict):
+            entry = {str(number): one for number, one in enumerate(entry)}
         if isinstance(entry, dict) and entry:
             rows += _flat(entry, f"{prefix}{key}.")
         elif key == "seconds":
@@ -157,25 +165,32 @@ def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 @app.command()
 def leaderboard(
-    grid: GridFile = "bench.toml",
+    grid: Annotated[
+        str, typer.Argument(metavar="GRID", help="A grid, or a store: a folder of records.")
+    ] = "bench.toml",
     data: DataRoot = None,
     format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.terminal,
     json: Json = False,
 ) -> None:
     """Draw the board from the store: mean ± std over seeds, 95 % interval over test cases, the best in bold.
 
+    Of a grid it shows every cell, done or not; of a store what there is, which needs neither plug-ins nor data.
+
     JSON: a list with one table for real and one for phantom data, never mixed.
     """
-    draw(planned(grid, data)[2], Format.json if json else format)
+    from bench.leaderboard.results import results, stored
+    from bench.store import Store
+
+    found = stored(Store(Path(grid))) if Path(grid).is_dir() else results(planned(grid, data)[2])
+    draw(found, Format.json if json else format)
 
 
-def draw(found: list[Any], format: Format) -> None:
-    """Print the boards of a plan."""
+def draw(found: "list[Result]", format: Format) -> None:
+    """Print the boards of these results."""
     from bench.leaderboard import formats
-    from bench.leaderboard.results import results
     from bench.leaderboard.table import build
 
-    tables = build(results(found))
+    tables = build(found)
     if format is Format.json:
         as_json(formats.json(tables))
     elif format is Format.terminal:

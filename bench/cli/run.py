@@ -88,7 +88,9 @@ def _conclude(found: list[Any], grid: str, config: Any, *, json: bool, ran: int)
         rows = [{"id": p.job.id, "key": p.job.key, "state": p.state, "why": p.why} for p in found]
         as_json({"jobs": rows})
     else:
-        draw(found, Format.terminal)
+        from bench.leaderboard.results import results
+
+        draw(results(found), Format.terminal)
         for cause in dict.fromkeys(p.why for p in bad):
             cells = [p.job.id for p in bad if p.why == cause]
             print(f"failed: {cells[0]}" + (f" and {len(cells) - 1} more" if len(cells) > 1 else "") + f": {cause}")  # noqa: T201

@@ -6,6 +6,7 @@ import numpy as np
 
 from bench.leaderboard.table import Result
 from bench.plan import Planned
+from bench.store import Record, Store
 
 STATE = {"cached": "done", "failed": "failed", "blocked": "failed", "run": "pending"}
 
@@ -16,6 +17,35 @@ def results(planned: Iterable[Planned]) -> list[Result]:
     Raises BenchError where a record's scores are damaged.
     """
     return [_result(p) for p in planned if p.job.kind == "evaluate"]
+
+
+def stored(store: Store) -> list[Result]:
+    """Every cell that a store has a record of, the newest of an id, under the labels they were run with.
+
+    They come by name. Raises BenchError where a record's scores are damaged.
+    """
+    newest = {
+        r.id: r for r in sorted(store.records(), key=lambda r: str(r.facts["started"])) if r.facts["kind"] == "evaluate"
+    }
+    return [_stored(newest[name]) for name in sorted(newest)]
+
+
+def _stored(record: Record) -> Result:
+    facts = record.facts
+    found = record.scores()[facts["primary"]]
+    return Result(
+        method=facts["method"],
+        task=facts["task"],
+        protocol=facts["protocol"],
+        seed=facts["seed"],
+        state="done",
+        metric=facts["primary"],
+        phantom=facts["phantom"],
+        found=facts["data"][0]["found"],
+        official=facts["data"][0]["official"],
+        cases=tuple(found),
+        values=np.array(list(found.values()), dtype=np.float64),
+    )
 
 
 def _result(planned: Planned) -> Result:
