@@ -6,14 +6,15 @@ What a plug-in accepts is known from the registry, so a misspelt setting is foun
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar
 
 from bench.errors import BenchError, unknown
 from bench.keys import plain
 from bench.registry import Plugin, Registry, discover
 from bench.spec import Settings, Views
+from bench.values import convert, like, read, subtable
 
 
 @dataclass(frozen=True)
@@ -129,23 +130,14 @@ def load(path: Path, *, data: str | None = None) -> Grid:
 
     Relative paths start at the grid's folder. Raises BenchError.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except FileNotFoundError:
-        raise BenchError(
-            f"{path}: no such grid; `bench new grid` writes one, or name another: bench run GRID"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
-        raise BenchError(f"{path}: not readable as TOML: {exc}") from None
+    table, where = _read_file(path), path.name
     for key in table:
         if key not in SECTIONS:
-            raise unknown("section", key, SECTIONS, where=str(path))
-    where = path.name
+            raise unknown("section", key, SECTIONS, where=where)
     registry = discover(_plugins(table, where), root=path.parent)
-    head = read(_Bench, _table(table, "bench", where), f"{where}: [bench]")
-    pretrain = read(Pretrain, _table(table, "pretrain", where), f"{where}: [pretrain]")
-    place = read(Data, _table(table, "data", where), f"{where}: [data]")
+    head = _section(_Bench, table, "bench", where)
+    pretrain = _section(Pretrain, table, "pretrain", where)
+    place = _section(Data, table, "data", where)
     if override := data or os.environ.get("BENCH_DATA"):
         place = replace(place, root=str(Path(override).absolute()))
     if len(set(head.seeds)) < len(head.seeds) or not head.seeds or min(head.seeds) < 0:
@@ -161,65 +153,33 @@ def load(path: Path, *, data: str | None = None) -> Grid:
         pretrain=pretrain,
         methods=_methods(table, registry, pretrain, where),
         tasks=_tasks(table, registry, where),
-        executor=read(Executor, _table(table, "executor", where), f"{where}: [executor]"),
+        executor=_section(Executor, table, "executor", where),
         registry=registry,
     )
     _check_corpus(grid, where)
     return grid
 
 
-def read(cls: type[C], table: Mapping[str, Any], where: str, *, base: C | None = None) -> C:
-    """A dataclass from a TOML table, checked field by field; `base` gives the values that the table leaves out."""
-    hints = get_type_hints(cls)
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in known:
-            raise unknown("key", key, known, where=where)
-        values[key] = _convert(value, hints[key], f"{where} {key}")
-        least = known[key].metadata.get("min")
-        if least is not None and values[key] < least:
-            raise BenchError(f"{where} {key}: must be at least {least}, got {value}")
-    return replace(base, **values) if base is not None else cls(**values)  # type: ignore[type-var]
+def registry_of(path: Path) -> Registry:
+    """The plug-ins that a grid may use, whatever else is wrong in it."""
+    return discover(_plugins(_read_file(path), path.name), root=path.parent)
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        if value not in args:
-            raise unknown("value", str(value), map(str, args), where=where)
-        return value
-    if origin is tuple and isinstance(value, list):
-        length = len(value) if args[-1] is ... else len(args)
-        if len(value) != length:
-            raise BenchError(f"{where}: needs {length} values, got {value}")
-        return tuple(_convert(v, args[0], where) for v in value)
-    for option in args if origin is not None and origin is not tuple else (hint,):
-        if get_origin(option) is tuple and isinstance(value, list):
-            return _convert(value, option, where)
-        if option is float and type(value) in (int, float) and value == value:
-            return float(value)
-        if type(value) is option:
-            return value
-    raise BenchError(f"{where}: expected {_name(hint)}, got {value!r}")
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BenchError(f"{path}: no such grid; name the one that is meant: bench run GRID") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+        raise BenchError(f"{path}: not readable as TOML: {exc}") from None
 
 
-def _name(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    if get_origin(hint) is tuple:
-        return f"a list of {_name(get_args(hint)[0])}"
-    return names.get(hint, str(hint))
-
-
-def _table(table: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
-    value = table.get(name, {})
-    if not isinstance(value, dict):
-        raise BenchError(f"{where}: [{name}] must be a table, got {value!r}")
-    return value
+def _section(cls: type[C], table: Mapping[str, Any], name: str, where: str) -> C:
+    return read(cls, subtable(table, name, f"{where}: [{name}]"), f"{where}: [{name}]")
 
 
 def _plugins(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    value: tuple[str, ...] = _convert(table.get("plugins", []), tuple[str, ...], f"{where}: plugins")
+    value: tuple[str, ...] = convert(table.get("plugins", []), tuple[str, ...], f"{where}: plugins")
     return value
 
 
@@ -229,65 +189,66 @@ def settings(plugin: Plugin, given: Mapping[str, Any], where: str) -> dict[str, 
     for key, value in given.items():
         if key not in merged:
             raise unknown("setting", key, merged, where=where)
-        merged[key] = _like(merged[key], value, f"{where} {key}")
+        merged[key] = like(merged[key], value, f"{where} {key}")
     return plain(merged)  # type: ignore[no-any-return]
-
-
-def _like(default: Any, value: Any, where: str) -> Any:
-    if default is None or type(value) is type(default) or (isinstance(default, tuple) and isinstance(value, list)):
-        return value
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    raise BenchError(f"{where}: expected {_name(type(default))} like the default {default!r}, got {value!r}")
 
 
 def _methods(table: Mapping[str, Any], registry: Registry, pretrain: Pretrain, where: str) -> tuple[MethodEntry, ...]:
     entries = []
-    for label, given in _table(table, "methods", where).items():
+    for label in (labels := subtable(table, "methods", f"{where}: [methods]")):
         place = f"{where}: [methods.{label}]"
-        if not isinstance(given, dict):
-            raise BenchError(f"{place}: must be a table such as {{}}, got {given!r}")
+        given = dict(subtable(labels, label, place, " such as {}"))
         if not label.strip() or "/" in label or not label.isprintable():
             raise BenchError(
                 f"{place}: a label is printable text without `/`, which separates the parts of a cell's name"
             )
-        given = dict(given)
-        plugin = registry.get("method", given.pop("plugin", label), where=place)
-        own = dict(given.pop("pretrain", {}))
+        plugin = registry.get("method", convert(given.pop("plugin", label), str, f"{place} plugin"), where=place)
+        own = dict(subtable(given, "pretrain", f"{place} pretrain"))
+        views = subtable(given, "views", f"{place} views")
         if "backbone" in given:
             own["backbone"] = given.pop("backbone")
-        views = given.pop("views", {})
         read(Views, views, f"{place} views")
-        weights = _convert(given.pop("weights", ""), str, f"{place} weights")
+        weights = convert(given.get("weights", ""), str, f"{place} weights")
+        if weights and plugin.decorator == "ssl_method":
+            raise BenchError(f"{place} weights: `{plugin.name}` is pretrained; it may start from pretrain.init")
+        if views and plugin.decorator == "foundation_model":
+            raise BenchError(f"{place} views: `{plugin.name}` is built from weights and sees no views")
+        given = {k: v for k, v in given.items() if k not in ("pretrain", "views", "weights")}
         recipe = read(Pretrain, own, f"{place} pretrain", base=pretrain)
         entries.append(MethodEntry(label, plugin, settings(plugin, given, place), recipe, plain(views), weights))
     return tuple(entries)
 
 
 def _tasks(table: Mapping[str, Any], registry: Registry, where: str) -> tuple[TaskEntry, ...]:
-    common = _table(table, "protocols", where)
+    common = subtable(table, "protocols", f"{where}: [protocols]")
     for name in common:
-        registry.get("protocol", name, where=f"{where}: [protocols]")
+        found = registry.get("protocol", name, where=f"{where}: [protocols]")
+        place = f"{where}: [protocols.{name}]"
+        settings(found, subtable(common, name, place), place)
     entries = []
-    for name, given in _table(table, "tasks", where).items():
+    for name in (names := subtable(table, "tasks", f"{where}: [tasks]")):
         place = f"{where}: [tasks.{name}]"
         plugin = registry.get("task", name, where=place)
-        if not isinstance(given, dict):
-            raise BenchError(f'{place}: must be a table such as {{ protocols = ["linear"] }}, got {given!r}')
+        given = subtable(names, name, place, ' such as { protocols = ["linear"] }')
         info = plugin.load().info
-        chosen: tuple[str, ...] = _convert(
+        chosen: tuple[str, ...] = convert(
             given.get("protocols", list(info.protocols)), tuple[str, ...], f"{place} protocols"
         )
-        own = {k: v for k, v in given.items() if k != "protocols"}
-        for key in own:
-            if key not in chosen:
+        if len(set(chosen)) < len(chosen):
+            raise BenchError(f"{place} protocols: names one twice, got {list(chosen)}")
+        for key in given:
+            if key not in ("protocols", *chosen):
                 raise unknown("key", key, ["protocols", *chosen], where=place)
         protocols = []
         for protocol in chosen:
             found = registry.get("protocol", protocol, where=f"{place} protocols")
             if protocol not in info.protocols:
                 raise unknown("protocol", protocol, info.protocols, where=f"{place} (its protocols)")
-            given_here = {**info.recipe.get(protocol, {}), **common.get(protocol, {}), **own.get(protocol, {})}
+            given_here = {
+                **info.recipe.get(protocol, {}),
+                **common.get(protocol, {}),
+                **subtable(given, protocol, f"{place} {protocol}"),
+            }
             protocols.append(ProtocolEntry(found, settings(found, given_here, f"{place} {protocol}")))
         entries.append(TaskEntry(name, plugin, tuple(protocols)))
     return tuple(entries)

@@ -7,42 +7,18 @@ one. Features and decoded images are caches inside a cell, keyed in the same way
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any, Literal
 
 from bench.config import Grid, MethodEntry, ProtocolEntry, TaskEntry
 from bench.errors import BenchError
 from bench.keys import ENGINE, Parts, differences, digest, file_digest, plain
-from bench.registry import Plugin
-from bench.spec import Case, Splits
+from bench.sources import Source, find_sources
 from bench.store import Record, Store
 
 State = Literal["cached", "run", "failed", "blocked"]
 
 # What of the recipe changes no number: how often a checkpoint is written.
 NOT_NUMBERS = ("checkpoint_minutes", "corpus")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A task's data, or a corpus folder, as found on this disk."""
-
-    name: str
-    folder: Path
-    kind: Literal["real", "phantom"] = "real"
-    fingerprint: str = ""  # of all splits
-    training: str = ""  # of the training images alone
-    found: int = 0
-    official: int = 0
-    error: str = ""
-    plugin: Plugin | None = None  # the task's; a corpus folder has none
-
-    def training_cases(self) -> tuple[Case, ...]:
-        """What may be pretrained on: the training part of a task, never a validation or test image; all of a folder."""
-        cases: tuple[Case, ...] = (
-            self.plugin.load().splits(self.folder).train if self.plugin else folder_cases(self.folder)
-        )
-        return cases
 
 
 @dataclass(frozen=True)
@@ -222,69 +198,9 @@ def _explained(found: Iterator[Planned], store: Store) -> Iterator[Planned]:
 
 def select(found: list[Planned], pattern: str) -> list[Planned]:
     """Jobs whose id matches a glob, and the pretrainings that those wait for. Raises BenchError if there is none."""
-    chosen = [p for p in found if fnmatchcase(p.job.id, pattern)]
+    chosen = [p for p in found if p.job.id == pattern or fnmatchcase(p.job.id, pattern)]
     if not chosen:
         names = ", ".join(p.job.id for p in found[:4])
         raise BenchError(f"--only {pattern}: matches no job of the grid; ids look like {names}")
     needed = {p.job.needs for p in chosen} | {p.job.id for p in chosen}
     return [p for p in found if p.job.id in needed]
-
-
-def find_sources(grid: Grid, store: Store) -> dict[str, Source]:
-    """The data of every task and corpus of the grid; a task that is missing and may be skipped is left out."""
-    wanted = {t.name: None for t in grid.tasks}
-    for entry in grid.methods:
-        if entry.plugin.decorator == "ssl_method":
-            wanted |= dict.fromkeys(entry.pretrain.corpus)
-    tasks = {p.name for p in grid.registry.all("task")}
-    found = (_task_source(grid, name, store) if name in tasks else _folder_source(grid, name, store) for name in wanted)
-    return {source.name: source for source in found if source is not None}
-
-
-def _task_source(grid: Grid, name: str, store: Store) -> Source | None:
-    from bench.data.folders import count, fingerprint, is_phantom
-
-    plugin = grid.registry.get("task", name, where=str(grid.path))
-    info, folder = plugin.load().info, grid.data_root / name
-    if not folder.is_dir():
-        if grid.data.missing == "skip":
-            return None
-        if grid.data.missing == "error":
-            return Source(
-                name, folder, error=f"{folder}: no such folder; {info.title} comes from {info.url}", plugin=plugin
-            )
-        seal = digest({"phantom": grid.data.phantom_cases, "source": plugin.source})
-        folder = store.root / "phantoms" / f"{name}-{seal[:8]}"
-        return Source(name, folder, "phantom", seal, seal, plugin=plugin)
-    try:
-        splits = plugin.load().splits(folder)
-        memo = store.root / "fingerprints.json"
-        whole, training = fingerprint(splits, memo), fingerprint(Splits(splits.train, (), ()), memo)
-    except Exception as exc:  # a reader that meets what it did not expect must not stop the other tasks
-        reason = str(exc) if isinstance(exc, BenchError) else f"{type(exc).__name__}: {exc}"
-        return Source(name, folder, official=info.official, error=reason, plugin=plugin)
-    kind: Literal["real", "phantom"] = "phantom" if is_phantom(folder) else "real"
-    found = sum(n for n, _ in count(plugin.load(), folder).values())
-    return Source(name, folder, kind, whole, training, found, info.official, plugin=plugin)
-
-
-def _folder_source(grid: Grid, name: str, store: Store) -> Source:
-    from bench.data.folders import fingerprint, is_phantom
-
-    folder = grid.path.parent / name
-    try:
-        seal = fingerprint(Splits(folder_cases(folder), (), ()), store.root / "fingerprints.json")
-    except (BenchError, OSError) as exc:
-        return Source(name, folder, error=str(exc))
-    kind: Literal["real", "phantom"] = "phantom" if is_phantom(folder) else "real"
-    return Source(name, folder, kind, seal, seal)
-
-
-def folder_cases(folder: Path) -> tuple[Case, ...]:
-    """Every image under a folder as an unlabelled case, by its path. Raises BenchError if there is none."""
-    from bench.data.folders import is_image
-
-    files = sorted(f for f in folder.rglob("*") if is_image(f))
-    if not files:
-        raise BenchError(f"{folder}: holds no image")
-    return tuple(Case(f.relative_to(folder).as_posix(), f, 0) for f in files)

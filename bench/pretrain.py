@@ -4,13 +4,17 @@ Every draw of a step comes from a generator named by (seed, step), and the order
 checkpoint is the step, the weights and the optimiser, and a run that was killed ends with the same bytes as any other.
 """
 
+import functools
 import math
+import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,9 +44,8 @@ class Run:
     epoch_losses: list[float] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What pretraining gives: the encoder's weights, the mean loss of each epoch, and the speed of this process."""
+class Trained(NamedTuple):
+    """What pretraining gives: the encoder's weights, the mean loss of each epoch, and images a second in all."""
 
     weights: dict[str, Tensor]
     history: list[float]
@@ -84,12 +87,33 @@ def pretrain(
         precision="bf16-mixed" if half else "32-true",
     )
     loop = _Loop(build, images, recipe, views, seed, partial, progress or _silent)
-    if devices == 1:
-        return loop.run(fabric)
+    return loop.run(fabric) if devices == 1 else _launch(loop, fabric)
+
+
+def _launch(loop: "_Loop", fabric: "Fabric") -> Trained:
+    """Run the loop in a process for each device. Each opens the corpus itself; none of them can report progress."""
+    from torch.multiprocessing.spawn import ProcessRaisedException
+
+    images = loop.images
     file = Path(str(images.filename)) if isinstance(images, np.memmap) else images
-    # Each process opens the corpus itself; progress speaks to this process only, and stays silent.
-    trained: Trained = fabric.launch(replace(loop, images=file, progress=_silent).run)
-    return trained
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "trained.pt"
+        work = functools.partial(_run_to_file, loop=replace(loop, images=file, progress=_silent), result=result)
+        try:
+            fabric.launch(work)
+        except ProcessRaisedException as exc:  # its message is the traceback of the process that failed first
+            _, told, reason = str(exc).rpartition("bench.errors.BenchError: ")
+            if told:
+                raise BenchError(reason.strip()) from exc
+            raise
+        return Trained(**torch.load(result, weights_only=True))
+
+
+def _run_to_file(fabric: "Fabric", loop: "_Loop", result: Path) -> None:
+    """A tensor does not outlive the process that returns it, and a large value blocks its pipe; a file does neither."""
+    trained = loop.run(fabric)
+    if fabric.global_rank == 0:
+        torch.save(trained._asdict(), result)
 
 
 def _silent(what: str, done: int, of: int) -> None: ...
@@ -109,7 +133,7 @@ class _Loop:
 
     @cached_property
     def source(self) -> Images:
-        return np.load(self.images, mmap_mode="r") if isinstance(self.images, Path) else self.images
+        return np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images
 
     @property
     def steps_per_epoch(self) -> int:
@@ -157,6 +181,8 @@ class _Loop:
                 loss = wrapped(views) / len(parts)
                 fabric.backward(loss)
             total += loss.detach()
+        if fabric.world_size > 1:
+            total = fabric.all_reduce(total, reduce_op="mean")
         self._watch(run, total, rate)
         optimiser.step()
         optimiser.zero_grad()
@@ -207,19 +233,25 @@ class _Loop:
         if path is None or not path.exists():
             return Run()
         try:
+            with zipfile.ZipFile(path) as archive:  # torch writes check sums and does not look at them
+                if damaged := archive.testzip():
+                    raise ValueError(f"{damaged} is damaged")
             state = torch.load(path, map_location=fabric.device, weights_only=True)
+            run, saved, own = Run(**state["run"]), state["method"], method.state_dict()
+            if {k: v.shape for k, v in saved.items()} != {k: v.shape for k, v in own.items()}:
+                raise ValueError("the checkpoint is of another method")
+            optimiser.load_state_dict(state["optimizer"])  # refuses what does not fit before it takes anything
         except Exception:  # a damaged checkpoint costs time and never a result
-            path.rename(path.with_suffix(".damaged"))
+            with suppress(FileNotFoundError):  # another process of this run was first
+                path.rename(path.with_suffix(".damaged"))
             return Run()
-        method.load_state_dict(state["method"])
-        optimiser.load_state_dict(state["optimizer"])
-        return Run(**state["run"])
+        method.load_state_dict(saved)
+        return run
 
 
 def _on_device(images: Images, device: torch.device) -> Tensor:
     """The corpus as a tensor: on a GPU where it takes at most a quarter of the free memory, else where it is."""
-    with np.errstate(all="ignore"):
-        source = torch.from_numpy(images)
+    source = torch.from_numpy(images)
     if device.type == "cuda" and images.nbytes < torch.cuda.mem_get_info(device)[0] / 4:
         return source.to(device)
     return source

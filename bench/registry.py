@@ -36,6 +36,7 @@ class Plugin:
     settings: dict[str, Any] = field(default_factory=dict)  # keyword-only parameters and their defaults
     source: str = ""
     error: str = ""
+    line: int = 0  # of the file, where it is defined
 
     def load(self) -> Any:
         """The object itself: a Method class, FoundationModel, Task or Protocol. Raises BenchError with the reason."""
@@ -43,7 +44,7 @@ class Plugin:
             raise BenchError(f"{self.kind} `{self.name}` ({self.file.name}): {self.error}")
         try:
             module = _import(self.module, self.file)
-        except Exception as exc:  # whatever a stranger's module raises must not stop the others
+        except (Exception, SystemExit) as exc:  # whatever a stranger's module raises must not stop the others
             raise BenchError(f"{self.kind} `{self.name}` ({self.file.name}): {_reason(exc)}") from exc
         for value in vars(module).values():
             if getattr(getattr(value, "info", value), "name", None) == self.name:
@@ -74,7 +75,8 @@ class Registry:
 def discover(extra: Sequence[str] = (), *, root: Path | None = None) -> Registry:
     """All plug-ins: shipped ones, entry points in the group `bench.plugins`, and `extra` (files, folders or modules).
 
-    Relative paths in `extra` start at `root`. A name taken twice is an error of the later file.
+    Relative paths in `extra` start at `root`. A name taken twice is an error of the later one; a file that is named
+    twice is read once.
     """
     found: list[Plugin] = []
     for folder in ("methods", "tasks", "protocols"):
@@ -84,33 +86,35 @@ def discover(extra: Sequence[str] = (), *, root: Path | None = None) -> Registry
     for point in importlib.metadata.entry_points(group="bench.plugins"):
         found += _scan_named(point.value.split(":")[0], where=f"entry point `{point.name}`", root=None)
     for name in extra:
-        found += _scan_named(name, where="plugins", root=root)
+        found += _scan_named(name, where="plugins", root=root or Path())
     return Registry(tuple(_without_clashes(found)))
 
 
 def _without_clashes(found: Sequence[Plugin]) -> Iterator[Plugin]:
-    taken: dict[tuple[str, str], Path] = {}
+    taken: dict[tuple[str, str], Plugin] = {}
     for plugin in found:
-        first = taken.setdefault((plugin.kind, plugin.name), plugin.file)
-        if first == plugin.file:
+        first = taken.setdefault((plugin.kind, plugin.name), plugin)
+        if first is plugin:
             yield plugin
-        else:
-            yield replace(plugin, name=f"{plugin.name} ({plugin.file})", error=f"the name is taken by {first}")
+        elif (first.file.resolve(), first.line) != (plugin.file.resolve(), plugin.line):
+            error = plugin.error or f"the name is taken by {first.file}"
+            yield replace(plugin, name=f"{plugin.name} ({plugin.file})", error=error)
 
 
 def _scan_named(name: str, *, where: str, root: Path | None) -> list[Plugin]:
     """A file, a folder of files, or a dotted module."""
-    path = Path(name) if root is None else root / name
-    if path.is_dir():
+    path = root / name if root else None  # an entry point is a module, even where a folder of that name is at hand
+    if path and path.is_dir():
         return _scan_folder(path, "", kind="method")
-    if path.is_file():
+    if path and path.is_file():
         return _scan_file(path, "", kind="method")
     try:
         spec = importlib.util.find_spec(name) if all(part.isidentifier() for part in name.split(".")) else None
-    except Exception as exc:  # the parent package of a dotted name is imported, and may do anything
-        return [_broken(Path(name), "method", name, f"{where}: {_reason(exc)}")]
+    except (Exception, SystemExit) as exc:  # the parent package of a dotted name is imported, and may do anything
+        return [Plugin("method", name, "", name, Path(name), error=f"{where}: {_reason(exc)}")]
     if spec is None or spec.origin is None:
-        return [_broken(Path(name), "method", name, f"{where}: no file, folder or module `{name}`")]
+        error = f"{where}: no file, folder or module `{name}`"
+        return [Plugin("method", name, "", name, Path(name), error=error)]
     if spec.submodule_search_locations:
         return _scan_folder(Path(spec.origin).parent, name, kind="method")
     return _scan_file(Path(spec.origin), name, kind="method")
@@ -149,12 +153,14 @@ def _read(
     node: ast.ClassDef | ast.FunctionDef, call: ast.Call, file: Path, module: str, source: str, error: str
 ) -> Plugin:
     decorator = call.func.id  # type: ignore[attr-defined]
-    plugin = Plugin(KINDS[decorator], file.stem, decorator, module, file, source=source, error=error)
+    plugin = Plugin(KINDS[decorator], file.stem, decorator, module, file, source=source, error=error, line=node.lineno)
     try:
-        name = ast.literal_eval(call.args[0])
+        name = ast.literal_eval(call.args[0]) if call.args else None
+        if not isinstance(name, str):
+            raise ValueError(f"@{decorator}: its first argument is the name, as text")
         info = {k.arg: _literal(k.value, lenient=decorator == "task") for k in call.keywords if k.arg}
         return replace(plugin, name=name, info=info, settings=_settings(node))
-    except (ValueError, IndexError) as exc:
+    except ValueError as exc:
         return replace(plugin, error=error or f"line {node.lineno}: {exc}")
 
 
@@ -208,7 +214,7 @@ def _import_error(tree: ast.Module, module: str, file: Path) -> str:
         return ""
     try:
         _import(module, file)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         return _reason(exc)
     return ""
 

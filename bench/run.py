@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from bench import __version__
-from bench.config import MethodEntry, read
+from bench.config import MethodEntry
 from bench.encoders.checkpoint import load_weights
 from bench.encoders.timm import TimmEncoder
 from bench.errors import BenchError
@@ -27,6 +27,7 @@ from bench.pretrain import pretrain
 from bench.random import seed_library
 from bench.spec import Context, Encoder, Method, Scores, Views
 from bench.store import Record, Store, write_scores
+from bench.values import read
 
 Progress = Callable[[str, int, int], None]
 
@@ -147,7 +148,15 @@ def _facts(job: Job, place: Place, started: str, seconds: float) -> dict[str, An
         "seed": job.seed,
         "phantom": job.phantom,
         "data": [
-            {"name": s.name, "kind": s.kind, "fingerprint": s.fingerprint, "found": s.found, "official": s.official}
+            {
+                "name": s.name,
+                "kind": s.kind,
+                "fingerprint": s.fingerprint,
+                "found": s.found,
+                "official": s.official,
+                "test_cases_seen_in_training": s.seen,
+                "left_out_of_corpus": len(s.left_out),
+            }
             for s in job.sources
         ],
         "started": started,

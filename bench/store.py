@@ -153,9 +153,9 @@ def _read(folder: Path) -> Record | None:
     try:
         facts = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         sound = facts["schema"] == SCHEMA and facts["key"] == folder.name == digest(facts["parts"])
+        return Record(facts["id"], facts["key"], facts["parts"], facts, folder) if sound else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Record(facts["id"], facts["key"], facts["parts"], facts, folder) if sound else None
 
 
 def write_scores(path: Path, cases: Sequence[str], values: "dict[str, np.ndarray[Any, Any]]") -> None:

@@ -6,7 +6,7 @@ Order and distributions are those of torchvision's transforms as lightly's `SimC
 
 On a CPU the result is the same byte for byte whatever the number of threads and the other images in the batch. So there
 nothing is a matrix product or a convolution, which may add in another order, and nothing fuses a multiplication with an
-addition (`alpha=`, `addcmul`, `lerp`), which torch does in the body of a loop and may not do in its tail.
+addition (`alpha=`, `addcmul`, `lerp`), which a build of torch may do in the body of a loop and not in its tail.
 
 Pixels are floats in [0, 255] until they are normalised.
 """

@@ -1,12 +1,17 @@
-"""What tests share: phantoms of the two shipped tasks, and a grid written to where a test works."""
+"""What tests share: phantoms of two shipped tasks, a grid written to where a test works, and records made by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.data.phantom import draw
+from bench.plan import Job
 from bench.registry import discover
+from bench.store import Record, Store, write_scores
 
 CASES = 40  # of each published part
 
@@ -36,3 +41,31 @@ def write_grid(tmp_path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def finish() -> Callable[..., Record]:
+    """Commit a record of a job, as if it had been run: `finish(job, store, values=[1.0, 0.0], **facts)`."""
+    clock = count()
+
+    def commit(job: Job, store: Store, values: Sequence[float] = (1.0, 0.0, 1.0, 1.0), **facts: Any) -> Record:
+        cases = tuple(f"case {i}" for i in range(len(values)))
+        said = {
+            **{"id": job.id, "key": job.key, "kind": job.kind, "parts": job.parts, "seed": job.seed},
+            "method": job.method.label,
+            "task": job.task.name if job.task else "",
+            "protocol": job.protocol.plugin.name if job.protocol else "",
+            "phantom": job.phantom,
+            "data": [
+                {"name": s.name, "kind": s.kind, "fingerprint": s.fingerprint, "found": s.found, "official": s.official}
+                for s in job.sources
+            ],
+            "started": f"2026-01-01T00:00:{next(clock):06d}+00:00",
+            "seconds": 1.0,
+            "primary": "accuracy",
+            "summary": {"accuracy": float(np.mean(values))},
+        }
+        scores = {"accuracy": np.array(values, np.float64)}
+        return store.commit({**said, **facts}, lambda draft: write_scores(draft / "scores.csv", cases, scores))
+
+    return commit

@@ -24,17 +24,17 @@ def status(grid: GridOption = "bench.toml", data: DataRoot = None, json: Json = 
     JSON: a list of objects with `name`, `state`, `found`, `official`, `parts`, `phantom`, `folder` and `reason`.
     """
     from bench.config import load
-    from bench.data.folders import is_phantom
+    from bench.data.folders import Status, is_phantom
     from bench.data.folders import status as status_of
 
     config = load(Path(grid), data=data)
     rows: list[dict[str, Any]] = []
     for plugin in config.registry.all("task"):
         folder = config.data_root / plugin.name
-        if plugin.error:
-            rows.append({"name": plugin.name, "state": "broken plug-in", "reason": plugin.error})
-            continue
-        found = status_of(plugin.load(), folder)
+        try:
+            found = status_of(plugin.load(), folder)
+        except BenchError as exc:  # a task that cannot be imported stops no other
+            found = Status("broken", {}, str(exc))
         rows.append(
             {
                 "name": plugin.name,

@@ -110,11 +110,11 @@ def _plugins(kind: str, grid: Path) -> list[dict[str, Any]]:
 
 
 def _registry(grid: Path) -> Any:
-    """The plug-ins of a grid where there is one; otherwise those installed."""
-    from bench.config import load
+    """The plug-ins of a grid where there is one, whatever else is wrong in it; otherwise those installed."""
+    from bench.config import registry_of
     from bench.registry import discover
 
-    return load(grid).registry if grid.exists() else discover()
+    return registry_of(grid) if grid.exists() else discover()
 
 
 @app.command()

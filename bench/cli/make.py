@@ -1,6 +1,8 @@
 """Commands for plug-in authors: `bench new` writes a working file, `bench check` runs the contract suite on it."""
 
+import re
 from enum import StrEnum
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +30,10 @@ def new(
     ] = None,
 ) -> None:
     """Write a working plug-in to start from; `bench check NAME` tells whether it keeps the contract."""
-    if not name.isidentifier() or name != name.lower() or name.startswith("_"):
-        raise BenchError(f"`{name}`: a plug-in's name is lower-case letters, digits and `_`, and starts with a letter")
+    if not re.fullmatch("[a-z][a-z0-9_]*", name) or iskeyword(name):
+        raise BenchError(
+            f"`{name}`: a plug-in's name is of a-z, 0-9 and `_`, starts with a letter, and is no word of Python's"
+        )
     folder = Path(out or f"{kind.value}s")
     if not folder.is_dir():
         raise BenchError(

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from bench.errors import BenchError, unknown
 from bench.files import replacing
-from bench.spec import Image, Part, Splits, Task
+from bench.spec import Image, Part, Task
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".gif", ".bmp"})
 MARKER = "PHANTOM.txt"  # lies at the root of a data set that was drawn and is not real
@@ -138,18 +138,18 @@ def file_digest(path: Path, memo: dict[str, str]) -> str:
     return memo[key].removeprefix(stamp)
 
 
-def fingerprint(splits: Splits, memo: Path) -> str:
-    """Hash of what a task consists of: names of splits, ids and targets of cases, content of files; not where they lie.
+def digests(paths: Sequence[Path], memo: Path) -> list[str]:
+    """The digest of each file, in that order.
 
-    The digests of files are kept in the JSON file `memo`, so that files that did not change are not read again.
+    They are kept in the JSON file `memo`, so that files that did not change are not read again.
     """
     known = _read_memo(memo)
     before = dict(known)
-    rows = [[split, c.id, c.target, file_digest(c.image, known)] for split, cases in splits for c in cases]
+    found = [file_digest(path, known) for path in paths]
     if known != before:
         with suppress(OSError), replacing(memo) as file:  # it only saves time: a folder that is read-only may lack it
             file.write(json.dumps(known).encode())
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return found
 
 
 def _read_memo(path: Path) -> dict[str, str]:

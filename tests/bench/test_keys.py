@@ -1,4 +1,4 @@
-"""A key changes with what can change a number, and with nothing else; and it never changes from one release to another."""
+"""A key changes with what can change a number, and with nothing else, and is the same in every release."""
 
 import re
 import subprocess

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,16 +11,26 @@ import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from scipy.stats import ks_2samp
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as reference
 
 from bench import views as module
 from bench.spec import Views
-from bench.views import Draw, draw_parameters, draw_views, render
+from bench.views import draw_parameters, draw_views, render
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 STILL = Views(flip=0.0, jitter_prob=0.0, grey_prob=0.0, blur_prob=0.0)  # crops and nothing else
 BUSY = Views(local_crops=1, jitter_prob=0.9, grey_prob=0.3, blur_prob=0.7, solarise_prob=0.3, vertical_flip=0.5)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -48,9 +59,6 @@ def pixels(seed: int = 0) -> Tensor:
     x[1, 0], x[1, :, :3], x[1, :, 3:6] = x[1, 1], 0, 255
     x[2, 2] = 0
     return x
-
-
-# ---------------------------------------------------------------------------------------------- crops and flips
 
 
 @pytest.mark.parametrize("source", [(160, 160), (97, 301)])
@@ -98,10 +106,9 @@ def test_a_crop_is_resized_as_torchvision_and_pillow_do(size: int) -> None:
 
 def test_flips_are_alike_in_both_ways_to_crop() -> None:
     images, out = photographs(4, 50, 70), torch.empty(2, 4, 3, 32, 32)
-    boxes = draw_parameters(4, (50, 70), STILL, 0, seeded()).boxes
     flips = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
-    module.crop(images, boxes, flips, out[0])
-    module.crop_by_matrices(images, boxes, flips, out[1])
+    for crop, target in zip((module.crop, module.crop_by_matrices), out, strict=True):
+        crop(images, draw_parameters(4, (50, 70), STILL, 0, seeded()).boxes, flips, target)
     assert (out[0] - out[1]).abs().max() < 1.1
 
 
@@ -121,9 +128,6 @@ def test_geometry_tells_where_each_pixel_comes_from() -> None:
             inside = slice(2, -2)  # at the border of a box the triangle is cut off
             assert (image[0, inside, inside] - rows[inside, None]).abs().max() < 1.5
             assert (image[1, inside, inside] - columns[inside]).abs().max() < 1.5
-
-
-# ---------------------------------------------------------------------------------------------- colours and blur
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.2, 0.9, 1.0, 1.1, 1.8])
@@ -147,12 +151,13 @@ def test_jitter_comes_in_the_order_drawn_for_each_image() -> None:
     ours, unjittered = (
         render(images, d, 32, views, *PLAIN.values()) for d in (draw, draw._replace(order=-(draw.order**0)))
     )
-    names = ("brightness", "contrast", "saturation", "hue")
     for i, order in enumerate(draw.order.tolist()):
         expected = unjittered[i]
         for kind in order:
             if kind >= 0:
-                expected = getattr(reference, f"adjust_{names[kind]}")(expected, draw.factors[i, kind].item())
+                expected = getattr(reference, f"adjust_{module.JITTER[kind].__name__}")(
+                    expected, draw.factors[i, kind].item()
+                )
         assert (ours[i] - expected).abs().max() < 2e-3
 
 
@@ -188,20 +193,6 @@ def test_blur_is_pillows(shape: tuple[int, int], sigma: float) -> None:
     assert (ours - theirs).abs().max() < 3  # Pillow rounds to 8 bits after each box
 
 
-@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0])
-def test_blur_is_nearly_a_gaussian(sigma: float) -> None:
-    impulse = torch.zeros(1, 3, 40, 40)
-    impulse[..., 20, 20] = 255
-    expected = reference.gaussian_blur(impulse, 25, sigma)
-    ours = blurred(impulse, [sigma])
-    assert (ours - expected).abs().sum() < 0.1 * 3 * 255
-    offset = torch.arange(40.0) - 20
-    assert (ours[0, 0] / 255).sum(0) @ offset**2 == pytest.approx(sigma**2, rel=1e-4)
-
-
-# ---------------------------------------------------------------------------------------------- whole views
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_views_look_like_lightlys() -> None:
     from lightly.transforms import SimCLRTransform
@@ -233,13 +224,6 @@ def _looks(views: Tensor) -> dict[str, Tensor]:
     }
 
 
-def test_normalisation_is_of_pixels_between_0_and_1() -> None:
-    images, mean, std = photographs(3), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
-    ours = draw_views(images, STILL, 32, mean=mean, std=std, generator=seeded())[0].images
-    expected = reference.normalize(first(images, STILL), list(mean), list(std))
-    assert torch.allclose(ours, expected, atol=1e-5)
-
-
 def test_global_crops_come_first_and_local_crops_have_their_size() -> None:
     images = photographs(2)
     views = Views(global_crops=2, local_crops=3)
@@ -261,37 +245,19 @@ def test_each_view_has_its_own_probabilities() -> None:
     assert (draws[0].sigma.min(), draws[0].sigma.max()) == pytest.approx((0.1, 2.0), abs=0.01)
 
 
-# ---------------------------------------------------------------------------------------------- what may not matter
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("size", [33, 64, 200])
+@pytest.mark.parametrize("size", [33, 64, 190])  # torch splits work on 2**15 numbers or more: a plane of 190 pixels
 def test_neither_threads_nor_neighbours_change_a_byte(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    images, draws = photographs(24, 90, 100), {}
-    draw = draw_parameters(24, (90, 100), BUSY, 0, seeded())
-    for count in (1, 2, 3):
-        for chunk in (1, 5, 24):
-            torch.set_num_threads(count)
-            monkeypatch.setattr(module, "_chunk", lambda size, device, chunk=chunk: chunk)
-            draws[count, chunk] = render(images, draw, size, BUSY, *PLAIN.values())
-    assert [key for key, pixels in draws.items() if not torch.equal(pixels, draws[1, 24])] == []
-
-
-def test_the_memory_format_of_the_source_changes_no_byte() -> None:
-    images = photographs(8)
-    assert torch.equal(first(images, BUSY), first(images.contiguous(memory_format=torch.channels_last), BUSY))
+    images, draw, drawn = photographs(8, 90, 100), draw_parameters(8, (90, 100), BUSY, 0, seeded()), {}
+    for threads, chunk in ((1, 8), (1, 1), (1, 3), (2, 8), (2, 1), (3, 1)):
+        torch.set_num_threads(threads)
+        monkeypatch.setattr(module, "_chunk", lambda size, device, chunk=chunk: chunk)
+        drawn[threads, chunk] = render(images, draw, size, BUSY, *PLAIN.values())
+    assert [key for key, view in drawn.items() if not torch.equal(view, drawn[1, 8])] == []
 
 
 def test_a_seed_fixes_every_byte_and_nothing_global_is_touched() -> None:
     images, state = photographs(4), torch.get_rng_state()
-    assert torch.equal(first(images, BUSY), first(images, BUSY))
+    assert torch.equal(first(images, BUSY), first(images.contiguous(memory_format=torch.channels_last), BUSY))
     assert not torch.equal(first(images, BUSY), first(images, BUSY, seed=1))
     assert torch.equal(state, torch.get_rng_state())
 
@@ -300,12 +266,8 @@ def test_each_image_and_each_view_has_its_own_numbers() -> None:
     images = photographs(1).expand(20, 3, 60, 60)
     drawn = torch.cat([view.images for view in draw_views(images, Views(), 32, **PLAIN, generator=seeded())])
     assert len(drawn.flatten(1).unique(dim=0)) == 40
-
-
-def test_probabilities_do_not_move_the_crops() -> None:
-    a, b = (draw_parameters(5, (60, 60), views, 0, seeded()) for views in (STILL, BUSY))
-    assert torch.equal(a.boxes, b.boxes)
-    assert torch.equal(a.factors, b.factors)
+    crops = [draw_parameters(5, (60, 60), views, 0, seeded()).boxes for views in (STILL, BUSY)]
+    assert torch.equal(*crops)  # whatever the probabilities
 
 
 def test_grey_images_stay_grey() -> None:
@@ -314,15 +276,25 @@ def test_grey_images_stay_grey() -> None:
     assert (grey - grey[:, :1]).abs().max() < 1e-5
 
 
-def test_autocast_changes_no_byte() -> None:
-    images = photographs(4)
+def test_autocast_changes_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "crop", module.crop_by_matrices)  # the products of devices other than the CPU
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = first(images, replace(BUSY, blur_prob=1.0))
-    assert torch.equal(inside, first(images, replace(BUSY, blur_prob=1.0)))
+        inside = first(photographs(4), BUSY)
+    assert torch.equal(inside, first(photographs(4), BUSY))
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses an operation on tensors of two devices, unless it copies or they are scalars, as CUDA does."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and t.dim()]
+        assert "copy" in func.__name__ or len({t.device for t in tensors}) < 2, func
+        return func(*args, **(kwargs or {}))
 
 
 def test_all_that_is_drawn_moves_to_the_device_of_the_images() -> None:
-    draw: Draw = draw_parameters(6, (50, 70), BUSY, 0, seeded())
-    images = torch.empty(6, 3, 50, 70, dtype=torch.uint8, device="meta")  # refuses tensors of any other device
-    drawn = render(images, draw, 32, BUSY, *PLAIN.values())
-    assert (drawn.device.type, drawn.shape) == ("meta", (6, 3, 32, 32))
+    images = torch.empty(6, 3, 50, 70, dtype=torch.uint8, device="meta")
+    with OneDevice():
+        drawn = draw_parameters(6, (50, 70), BUSY, 0, seeded())
+        view = render(images, drawn, 32, BUSY, *PLAIN.values())
+    assert (view.device.type, view.shape) == ("meta", (6, 3, 32, 32))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sklearn.model_selection import train_test_split
 
+from bench import sources
 from bench.data import folders
 from bench.errors import BenchError
 from bench.spec import Case, Image, Part, Splits, task
@@ -26,6 +27,11 @@ CARD = {
     "url": "https://example.org",
     "protocols": ("linear",),
 }
+
+
+def fingerprint(splits, memo):
+    images = [case.image for _, cases in splits for case in cases]
+    return sources.fingerprint(splits, dict(zip(images, folders.digests(images, memo), strict=True)))
 
 
 def fill(folder, *names):
@@ -111,59 +117,59 @@ def splits_of(folder, n=4):
 
 def test_fingerprint_is_of_content_and_not_of_place(tmp_path):
     memo = tmp_path / "memo.json"
-    print_ = folders.fingerprint(splits_of(tmp_path / "here"), memo)
-    assert folders.fingerprint(splits_of(tmp_path / "there"), tmp_path / "other.json") == print_
+    print_ = fingerprint(splits_of(tmp_path / "here"), memo)
+    assert fingerprint(splits_of(tmp_path / "there"), tmp_path / "other.json") == print_
     splits = splits_of(tmp_path / "here")
     first, *rest = splits.train
     others = {
-        folders.fingerprint(Splits((Case("other", first.image, first.target), *rest), (), splits.test), memo),
-        folders.fingerprint(Splits((Case(first.id, first.image, 1), *rest), (), splits.test), memo),
-        folders.fingerprint(Splits(splits.train, splits.test, ()), memo),
-        folders.fingerprint(Splits(splits.train, (), splits.test[:-1]), memo),
+        fingerprint(Splits((Case("other", first.image, first.target), *rest), (), splits.test), memo),
+        fingerprint(Splits((Case(first.id, first.image, 1), *rest), (), splits.test), memo),
+        fingerprint(Splits(splits.train, splits.test, ()), memo),
+        fingerprint(Splits(splits.train, (), splits.test[:-1]), memo),
     }
     first.image.write_bytes(b"changed")
-    others.add(folders.fingerprint(splits, memo))
+    others.add(fingerprint(splits, memo))
     assert len(others - {print_}) == 5
     first.image.unlink()
     with pytest.raises(BenchError, match=r"0\.png: cannot be read"):
-        folders.fingerprint(splits, memo)
+        fingerprint(splits, memo)
 
 
 def test_a_change_that_keeps_size_and_time_is_seen(tmp_path):
     splits, memo = splits_of(tmp_path / "here"), tmp_path / "memo.json"
     image = splits.train[0].image
-    before, status = folders.fingerprint(splits, memo), image.stat()
+    before, status = fingerprint(splits, memo), image.stat()
     time.sleep(0.02)  # more than the tick of a file system's clock
     image.write_bytes(b"X" * status.st_size)
     os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert folders.fingerprint(splits, memo) != before
+    assert fingerprint(splits, memo) != before
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": 1}', b"\xff", b"[" * 100_000, "wrong digest"])
 def test_a_corrupt_memo_is_ignored_and_mended(tmp_path, content):
     splits, memo = splits_of(tmp_path / "here"), tmp_path / "memo.json"
-    print_ = folders.fingerprint(splits, memo)
+    print_ = fingerprint(splits, memo)
     if isinstance(content, str):
         content = json.dumps({k: v[:-1] + "!" for k, v in json.loads(memo.read_text()).items()}).encode()
     memo.write_bytes(content)
-    assert folders.fingerprint(splits, memo) == print_
+    assert fingerprint(splits, memo) == print_
     assert len(json.loads(memo.read_text())) == 4
     assert sorted(p.name for p in tmp_path.iterdir()) == ["here", "memo.json"]
 
 
 def test_a_memo_that_cannot_be_written_costs_time_only(tmp_path):
     (tmp_path / "file").touch()
-    assert folders.fingerprint(splits_of(tmp_path / "here"), tmp_path / "file" / "memo.json")
+    assert fingerprint(splits_of(tmp_path / "here"), tmp_path / "file" / "memo.json")
 
 
 def test_unchanged_files_are_not_read_again(tmp_path, monkeypatch):
     splits, memo = splits_of(tmp_path / "here", n=3000), tmp_path / "memo.json"
-    print_ = folders.fingerprint(splits, memo)
+    print_ = fingerprint(splits, memo)
     monkeypatch.setattr(folders.hashlib, "file_digest", None)
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        assert folders.fingerprint(splits, memo) == print_
+        assert fingerprint(splits, memo) == print_
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.3  # about 0.04 s; with type checks at run time and on a busy machine it takes longer
 
