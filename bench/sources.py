@@ -110,7 +110,7 @@ def _sealed(found: Mapping[str, Source], splits: Mapping[str, Splits], memo: Pat
 
 
 def fingerprint(splits: Splits, bytes_of: Mapping[Path, str]) -> str:
-    """Hash of what a task consists of: names of splits, ids and targets of cases, content of files; not where they lie."""
+    """Hash of what a task consists of: splits, ids and targets of cases, content of files; not where they lie."""
     return digest([[part, c.id, c.target, bytes_of[c.image]] for part, cases in splits for c in cases])
 
 

@@ -116,11 +116,17 @@ def _work(pipe: Connection) -> None:
 
     told = 0.0
 
+    def send(*message: object) -> None:
+        try:
+            pipe.send(message)
+        except OSError:  # the parent is gone: stop as if killed, which is no failure of the job
+            os._exit(1)
+
     def tell(what: str, done: int, of: int) -> None:
         nonlocal told
         if time.monotonic() - told >= TELL_EVERY:
             told = time.monotonic()
-            pipe.send(("progress", what, done, of))
+            send("progress", what, done, of)
 
     while True:
         try:
@@ -130,6 +136,6 @@ def _work(pipe: Connection) -> None:
         try:
             run(job, place, tell)
         except BenchError as exc:
-            pipe.send(("failed", str(exc), 0, 0))
+            send("failed", str(exc), 0, 0)
         else:
-            pipe.send(("done", "", 0, 0))
+            send("done", "", 0, 0)

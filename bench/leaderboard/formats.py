@@ -24,7 +24,7 @@ METHOD_WIDTH = 28  # characters of a terminal; a longer name is folded
 FIELDS = (
     "data", "method", "task", "protocol", "metric", "higher_is_better", "state", "mean", "std",
     "low", "high", "level", "interval", "seeds", "seeds_done", "seeds_failed",
-    "seeds_pending", "cases", "found", "official", "best", "row_mean",
+    "seeds_pending", "cases", "found", "official", "seen", "best", "row_mean",
 )
 # fmt: on
 
@@ -48,9 +48,15 @@ def caption(table: Table, *, best: str) -> list[str]:
     lines.append(f"{over} [{100 * table.level:g} % interval: {table.interval}]; {_directions(table)}")
     lines.append(f"{best}: best mean of a column, ties alike, among cells with every seed done")
     lines.append("cases found of the official data set: " + "; ".join(f"{task} {n}" for task, n in tasks.items()))
+    lines += [f"{task}: {n} test images are also training images, byte for byte" for task, n in _seen(table).items()]
     if not table.averaged:
         lines.append("no mean over columns: their metrics differ")
     return lines + [_footnote(row, table.columns) for row in table.rows if not row.complete]
+
+
+def _seen(table: Table) -> dict[str, int]:
+    """Tasks whose split, as published, tests on training images, and on how many."""
+    return {column.task: column.seen for column in table.columns if column.seen}
 
 
 def header(column: Column, table: Table) -> str:
@@ -227,7 +233,8 @@ def json(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """An object for each table, ready for `json.dumps`; what is not defined is null.
 
     Table: name ("real" or "phantom"), title, level, interval, seeds, columns, rows.
-    Column: name ("task/protocol"), task, protocol, metric, higher_is_better, found, official (0: unknown).
+    Column: name ("task/protocol"), task, protocol, metric, higher_is_better, found, official (0: unknown), seen
+    (test cases whose image is also a training image).
     Row: name (the method entry), complete, mean, cells (in the order of the columns).
     Cell: name ("method/task/protocol"), state ("done", "partial", "failed", "pending", "absent"), mean, std, low,
     high, cases, seeds (asked for), seeds_done, seeds_failed, seeds_pending (lists), best.
@@ -250,7 +257,7 @@ def _json_row(row: Row, columns: tuple[Column, ...]) -> dict[str, Any]:
 
 
 def _column_facts(column: Column) -> dict[str, Any]:
-    names = ("task", "protocol", "metric", "higher_is_better", "found", "official")
+    names = ("task", "protocol", "metric", "higher_is_better", "found", "official", "seen")
     return {name: getattr(column, name) for name in names}
 
 

@@ -45,6 +45,7 @@ def _stored(record: Record) -> Result:
         official=facts["data"][0]["official"],
         cases=tuple(found),
         values=np.array(list(found.values()), dtype=np.float64),
+        seen=facts["data"][0].get("test_cases_seen_in_training", 0),
     )
 
 
@@ -66,4 +67,5 @@ def _result(planned: Planned) -> Result:
         official=source.official,
         cases=tuple(found),
         values=np.array(list(found.values()), dtype=np.float64),
+        seen=source.seen,
     )

@@ -38,6 +38,7 @@ class Result:
     cases: tuple[str, ...]
     values: Float[np.ndarray, " cases"]
     higher_is_better: bool = True
+    seen: int = 0  # test cases whose image is also a training image of the task, as published
 
     def __post_init__(self) -> None:
         """Refuse what cannot be averaged."""
@@ -76,6 +77,7 @@ class Column:
     higher_is_better: bool
     found: int
     official: int
+    seen: int = 0  # test cases whose image is also a training image, at most
 
     @property
     def name(self) -> str:
@@ -204,7 +206,8 @@ def _column(results: list[Result]) -> Column:
     # What was scored counts; what is only planned speaks for a column in which nothing is done yet.
     known = [result for result in known if result.state == "done"] or known
     least = min(known, key=lambda result: result.found / result.official, default=first)
-    return Column(first.task, first.protocol, first.metric, first.higher_is_better, least.found, least.official)
+    seen = max(result.seen for result in results)
+    return Column(first.task, first.protocol, first.metric, first.higher_is_better, least.found, least.official, seen)
 
 
 def _cell(results: list[Result], level: float) -> Cell:
