@@ -207,16 +207,32 @@ def _methods(table: Mapping[str, Any], registry: Registry, pretrain: Pretrain, w
         views = subtable(given, "views", f"{place} views")
         if "backbone" in given:
             own["backbone"] = given.pop("backbone")
-        read(Views, views, f"{place} views")
+        _check_views(read(Views, views, f"{place} views"), f"{place} views")
         weights = convert(given.get("weights", ""), str, f"{place} weights")
         if weights and plugin.decorator == "ssl_method":
             raise BenchError(f"{place} weights: `{plugin.name}` is pretrained; it may start from pretrain.init")
         if views and plugin.decorator == "foundation_model":
             raise BenchError(f"{place} views: `{plugin.name}` is built from weights and sees no views")
+        silent = own.keys() - {"backbone", "image_size"}
+        if silent and plugin.decorator == "foundation_model":
+            raise BenchError(f"{place} pretrain: `{plugin.name}` is not pretrained; {min(silent)} would change nothing")
         given = {k: v for k, v in given.items() if k not in ("pretrain", "views", "weights")}
         recipe = read(Pretrain, own, f"{place} pretrain", base=pretrain)
         entries.append(MethodEntry(label, plugin, settings(plugin, given, place), recipe, plain(views), weights))
     return tuple(entries)
+
+
+def _check_views(views: Views, where: str) -> None:
+    if views.global_crops < 1 or views.local_crops < 0 or views.local_size < 0:
+        raise BenchError(f"{where}: needs at least one global crop, and no negative number or size of local crops")
+    for name, most in {"global_scale": 1, "local_scale": 1, "aspect": 100, "blur_sigma": 100}.items():
+        low, high = getattr(views, name)
+        if not 0 <= low <= high <= most or high == 0:
+            raise BenchError(f"{where} {name}: needs 0 <= low <= high <= {most}, got {low} and {high}")
+    for name in ("flip", "vertical_flip", "jitter_prob", "grey_prob", "blur_prob", "solarise_prob"):
+        value = getattr(views, name)
+        if not all(0 <= p <= 1 for p in (value if isinstance(value, tuple) else (value,))):
+            raise BenchError(f"{where} {name}: a probability lies in [0, 1], got {value}")
 
 
 def _tasks(table: Mapping[str, Any], registry: Registry, where: str) -> tuple[TaskEntry, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def classification(probabilities: Float[Array, "n c"], targets: Int[Array, " n"]) -> dict[str, Array]:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from bench.config import Grid, MethodEntry, ProtocolEntry, TaskEntry
 from bench.errors import BenchError
-from bench.keys import ENGINE, Parts, differences, digest, file_digest, plain
-from bench.sources import Source, find_sources
+from bench.keys import ENGINE, Parts, differences, digest, plain
+from bench.sources import MEMO, Source, find_sources
 from bench.store import Record, Store
 
 State = Literal["cached", "run", "failed", "blocked"]
@@ -73,54 +73,47 @@ def jobs(grid: Grid, sources: Mapping[str, Source]) -> list[Job]:
 
 def _encoder(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source]) -> Job:
     """The pretraining of a method, or, for a foundation model, the same facts under a job that is never run."""
-    recipe = entry.pretrain
     method = {"plugin": entry.plugin.name, "source": entry.plugin.source, "settings": entry.settings}
-    parts: dict[str, Any] = {"engine": ENGINE, "kind": "encoder", "method": method}
-    blocked = ""
-    if entry.plugin.decorator == "foundation_model":
-        seeded = entry.plugin.info.get("seeded", False)
-        parts |= {"backbone": recipe.backbone, "image_size": recipe.image_size, "seed": seed if seeded else None}
-        weights, blocked = _file(grid, entry.weights)
-        parts["weights"] = weights
-        return Job(
-            f"{entry.label}/encoder/{seed}",
-            "evaluate",
-            entry,
-            seed,
-            plain(parts),
-            digest(plain(parts)),
-            blocked=blocked,
-        )
-    used = [sources[name] for name in recipe.corpus if name in sources]
+    parts = {"engine": ENGINE, "kind": "encoder", "method": method}
+    make = _foundation if entry.plugin.decorator == "foundation_model" else _pretraining
+    return make(grid, entry, seed, sources, parts)
+
+
+def _foundation(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source], parts: dict[str, Any]) -> Job:
+    weights, blocked = _file(grid, entry.weights)
+    parts |= {"backbone": entry.pretrain.backbone, "image_size": entry.pretrain.image_size, "weights": weights}
+    parts["seed"] = seed if entry.plugin.info.get("seeded", False) else None
+    parts = plain(parts)
+    return Job(f"{entry.label}/encoder/{seed}", "evaluate", entry, seed, parts, digest(parts), blocked=blocked)
+
+
+def _pretraining(
+    grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source], parts: dict[str, Any]
+) -> Job:
+    recipe = entry.pretrain
+    used = tuple(sources[name] for name in recipe.corpus if name in sources)
     init, blocked = (recipe.init, "") if recipe.init in ("random", "imagenet") else _file(grid, recipe.init)
     numbers = {k: v for k, v in asdict(recipe).items() if k not in NOT_NUMBERS}
     parts |= {"recipe": {**numbers, "init": init, "source_size": recipe.sources}, "views": entry.views, "seed": seed}
     parts["corpus"] = [{"kind": s.kind, "fingerprint": s.training} for s in used]
-    broken = [f"corpus `{s.name}`: {s.error}" for s in used if s.error]
-    if len(used) < len(recipe.corpus):
-        broken.append("corpus: " + ", ".join(f"`{n}` is missing" for n in recipe.corpus if n not in sources))
     parts = plain(parts)
-    return Job(
-        f"{entry.label}/pretrain/{seed}",
-        "pretrain",
-        entry,
-        seed,
-        parts,
-        digest(parts),
-        sources=tuple(used),
-        blocked=blocked or "; ".join(broken),
-    )
+    broken = [f"corpus `{s.name}`: {s.error}" for s in used if s.error]
+    broken += [f"corpus `{name}` is missing" for name in recipe.corpus if name not in sources]
+    blocked = blocked or "; ".join(broken)
+    name = f"{entry.label}/pretrain/{seed}"
+    return Job(name, "pretrain", entry, seed, parts, digest(parts), sources=used, blocked=blocked)
 
 
 def _file(grid: Grid, name: str) -> tuple[str, str]:
     """Content hash of a weights file and, where it cannot be read, why."""
+    from bench.data.folders import digests
+
     if not name:
         return "", ""
-    path = grid.path.parent / name
     try:
-        return file_digest(path), ""
-    except OSError as exc:
-        return "", f"weights {path}: {exc.strerror}"
+        return digests([grid.path.parent / name], grid.store / MEMO)[0], ""
+    except BenchError as exc:
+        return "", f"weights {exc}"
 
 
 def _cell(encoder: Job, task: TaskEntry, protocol: ProtocolEntry, seed: int, source: Source) -> Job:

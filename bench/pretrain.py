@@ -31,6 +31,9 @@ from bench.views import draw_views
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+# Steps between two looks at the losses on a GPU, which has to stop for each; on a CPU every loss is looked at.
+READ_EVERY = 20
+
 Progress = Callable[[str, int, int], None]
 Images = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -42,6 +45,7 @@ class Run:
     step: int = 0
     history: list[float] = field(default_factory=list)
     epoch_losses: list[float] = field(default_factory=list)
+    unread: list[Tensor] = field(default_factory=list)  # losses still on the device
 
 
 class Trained(NamedTuple):
@@ -95,10 +99,12 @@ def _launch(loop: "_Loop", fabric: "Fabric") -> Trained:
     from torch.multiprocessing.spawn import ProcessRaisedException
 
     images = loop.images
-    file = Path(str(images.filename)) if isinstance(images, np.memmap) else images
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "trained.pt"
-        work = functools.partial(_run_to_file, loop=replace(loop, images=file, progress=_silent), result=result)
+        corpus = Path(str(images.filename)) if isinstance(images, np.memmap) else Path(folder) / "corpus.npy"
+        if not corpus.exists():
+            np.save(corpus, loop.source)  # as an argument it would block the pipe to a process that dies at its start
+        work = functools.partial(_run_to_file, loop=replace(loop, images=corpus, progress=_silent), result=result)
         try:
             fabric.launch(work)
         except ProcessRaisedException as exc:  # its message is the traceback of the process that failed first
@@ -156,8 +162,9 @@ class _Loop:
         began, first, saved = time.monotonic(), run.step, time.monotonic()
         while run.step < self.steps:
             self._step(run, fabric, wrapped, method, steps, source)
-            if self.partial and time.monotonic() - saved >= 60 * self.recipe.checkpoint_minutes:
-                self._save(run, method, steps, fabric)
+            due = time.monotonic() - saved >= 60 * self.recipe.checkpoint_minutes
+            if self.partial and due and fabric.global_rank == 0:
+                self._save(run, method, steps)
                 saved = time.monotonic()
             self.progress("images", run.step * self.recipe.batch_size, self.steps * self.recipe.batch_size)
         seconds = max(time.monotonic() - began, 1e-9)
@@ -182,13 +189,17 @@ class _Loop:
                 fabric.backward(loss)
             total += loss.detach()
         if fabric.world_size > 1:
-            total = fabric.all_reduce(total, reduce_op="mean")
-        self._watch(run, total, rate)
+            torch.distributed.all_reduce(total)
+            total /= fabric.world_size
         optimiser.step()
         optimiser.zero_grad()
         run.step += 1
         method.after_step(run.step / self.steps)
-        if run.step % self.steps_per_epoch == 0:
+        run.unread.append(total)
+        epoch_over = run.step % self.steps_per_epoch == 0
+        if epoch_over or fabric.device.type == "cpu" or len(run.unread) == READ_EVERY:
+            self._read_losses(run)
+        if epoch_over:
             run.history.append(math.fsum(run.epoch_losses) / len(run.epoch_losses))
             run.epoch_losses.clear()
 
@@ -206,26 +217,30 @@ class _Loop:
             batch, self.views, self.recipe.image_size, mean=encoder.mean, std=encoder.std, generator=draws
         )
 
-    def _watch(self, run: Run, loss: Tensor, rate: float) -> None:
-        value = loss.item()
-        if not math.isfinite(value):
-            epoch = run.step // self.steps_per_epoch
-            raise BenchError(
-                f"the loss is {value} at step {run.step} (epoch {epoch}, learning rate {rate:.2g}); the run is stopped."
-                f" A lower [pretrain] lr or a longer warm-up may help"
-            )
-        run.epoch_losses.append(value)
+    def _read_losses(self, run: Run) -> None:
+        """Take in the losses since the last time, and stop at one that is not finite."""
+        for step, value in enumerate(torch.stack(run.unread).tolist(), start=run.step - len(run.unread)):
+            if not math.isfinite(value):
+                rate, epoch = learning_rate(self.recipe, step, self.steps), step // self.steps_per_epoch
+                raise BenchError(
+                    f"the loss is {value} at step {step} (epoch {epoch}, learning rate {rate:.2g}); the run is"
+                    f" stopped. A lower [pretrain] lr or a longer warm-up may help"
+                )
+            run.epoch_losses.append(value)
+        run.unread.clear()
 
-    def _save(self, run: Run, method: Method, optimiser: torch.optim.Optimizer, fabric: "Fabric") -> None:
+    def _save(self, run: Run, method: Method, optimiser: torch.optim.Optimizer) -> None:
+        """Write the checkpoint. One process does, at a moment of its own: the others hold the same state."""
         assert self.partial is not None
-        if fabric.global_rank == 0:
-            self.partial.mkdir(parents=True, exist_ok=True)
-            state = {"run": vars(run), "method": method.state_dict(), "optimizer": optimiser.state_dict()}
-            draft = self.partial / "state.pt.draft"
-            torch.save(state, draft)
-            sync(draft)
-            draft.replace(self.partial / "state.pt")
-        fabric.barrier()
+        if run.unread:
+            self._read_losses(run)
+        self.partial.mkdir(parents=True, exist_ok=True)
+        told = {"step": run.step, "history": run.history, "epoch_losses": run.epoch_losses}
+        state = {"run": told, "method": method.state_dict(), "optimizer": optimiser.state_dict()}
+        draft = self.partial / "state.pt.draft"
+        torch.save(state, draft)
+        sync(draft)
+        draft.replace(self.partial / "state.pt")
 
     def _resume(self, method: Method, optimiser: torch.optim.Optimizer, fabric: "Fabric") -> Run:
         """Where the last checkpoint left off, loaded in place; the beginning if there is none that can be read."""

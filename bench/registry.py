@@ -207,10 +207,9 @@ def _installed(package: str) -> bool:
 
 def _import_error(tree: ast.Module, module: str, file: Path) -> str:
     """Why a file that does more than define things cannot be imported; files that only define are not imported here."""
+    body = [n for n in tree.body if not (isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")]
     defines = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.Assign, ast.AnnAssign)
-    if all(
-        isinstance(n, defines) or (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)) for n in tree.body
-    ):
+    if all(isinstance(n, defines) or (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)) for n in body):
         return ""
     try:
         _import(module, file)

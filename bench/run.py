@@ -131,7 +131,10 @@ def build_encoder(job: Job, place: Place, store: Store) -> Encoder:
         model: Encoder = entry.plugin.load().build(recipe.backbone, weights, recipe.image_size, **entry.settings)
         return model
     encoder = TimmEncoder(recipe.backbone, image_size=recipe.image_size)
-    load_weights(encoder, store.job(job.encoder) / "encoder.safetensors")
+    record = store.record(job.encoder)
+    if record is None:
+        raise BenchError(f"{store.job(job.encoder)}: the record of {job.needs} is gone; run the grid again")
+    load_weights(encoder, record.file("encoder.safetensors"))
     return encoder
 
 

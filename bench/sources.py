@@ -19,6 +19,8 @@ from bench.store import Store
 if TYPE_CHECKING:
     from bench.config import Grid
 
+MEMO = "fingerprints.json"  # in the store: digests of files, so that those that did not change are not read again
+
 Kind = Literal["real", "phantom"]
 
 
@@ -56,7 +58,7 @@ def find_sources(grid: "Grid", store: Store) -> dict[str, Source]:
             found[name], splits[name] = _folder_source(grid, name)
         elif (source := _task_source(grid, name)) is not None:
             found[name], splits[name] = source
-    return _sealed(found, splits, store.root / "fingerprints.json")
+    return _sealed(found, splits, store.root / MEMO)
 
 
 def _task_source(grid: "Grid", name: str) -> tuple[Source, Splits] | None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.files import sync, write_whole
-from bench.keys import digest, plain
+from bench.keys import digest, file_digest, plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,18 +42,31 @@ class Record:
     facts: dict[str, Any] = field(repr=False)
     folder: Path = field(repr=False)
 
+    def file(self, name: str) -> Path:
+        """The path of a file of the record, whose bytes are still those that were written. Raises BenchError."""
+        path, seal = self.folder / name, self.facts.get("files", {}).get(name)
+        try:
+            sound = seal is None or file_digest(path) == seal
+        except OSError as exc:
+            raise BenchError(f"{path}: {exc.strerror}; {self._mend}") from None
+        if not sound:
+            raise BenchError(f"{path}: changed since it was written; {self._mend}")
+        return path
+
+    @property
+    def _mend(self) -> str:
+        return f"`bench run --rerun all --only '{self.id}'` makes it again"
+
     def scores(self) -> dict[str, dict[str, float]]:
         """Value by case, by metric. Raises BenchError where the file is damaged."""
-        path = self.folder / "scores.csv"
+        path = self.file("scores.csv")
         values: dict[str, dict[str, float]] = {}
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file):
                     values.setdefault(row["metric"], {})[row["case"]] = float(row["value"])
         except (OSError, KeyError, ValueError, TypeError) as exc:
-            raise BenchError(
-                f"{path}: damaged ({exc}); `bench run --rerun all --only '{self.id}'` makes it again"
-            ) from None
+            raise BenchError(f"{path}: damaged ({exc}); {self._mend}") from None
         return values
 
 
@@ -106,6 +119,8 @@ class Store:
         draft.mkdir(parents=True)
         try:
             write(draft)
+            files = {path.name: file_digest(path) for path in draft.iterdir()}
+            facts = {**facts, "files": files}
             text = json.dumps(plain({"schema": SCHEMA, **facts}), indent=1, sort_keys=True, allow_nan=False)
             (draft / "record.json").write_text(text + "\n", encoding="utf-8")
             for path in [*draft.iterdir(), draft]:

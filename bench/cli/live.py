@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bench.cli.show import duration
 from bench.executors import Event
@@ -51,7 +51,7 @@ class Reporter:
 
             self.live = Live(get_renderable=self.view, console=self.console, refresh_per_second=5, transient=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Reporter":
         if self.live:
             self.live.start()
         return self

@@ -23,7 +23,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise BenchError(f"{path}: no such weights file") from None
     except pickle.UnpicklingError as exc:
-        raise BenchError(f"{path}: holds more than tensors, and is not loaded ({str(exc).splitlines()[0]})") from None
+        raise BenchError(
+            f"{path}: holds more than tensors, or no tensors at all, and is not loaded ({str(exc).splitlines()[0]})"
+        ) from None
     except Exception as exc:  # torch and safetensors raise many types for damaged files
         raise BenchError(f"{path}: not a readable weights file ({type(exc).__name__}: {exc})") from None
     if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):

@@ -55,11 +55,17 @@ def _create(backbone: str, image_size: int, pretrained: bool) -> torch.nn.Module
     import timm
 
     options: dict[str, Any] = {"num_classes": 0}
-    config = timm.get_pretrained_cfg(backbone)
+    try:
+        config = timm.get_pretrained_cfg(backbone)
+    except RuntimeError:  # the architecture is known, the tag of its weights is not
+        known = timm.list_models(f"{backbone.partition('.')[0]}.*", pretrained=True)
+        raise unknown("timm weights", backbone, known, where="backbone") from None
     if config is not None and config.fixed_input_size:
         options["img_size"] = image_size  # position embeddings are built for one size
     with offline():
         try:
+            if pretrained and config is not None and config.url and not config.hf_hub_id:
+                _require_downloaded(config.url)
             model: torch.nn.Module = timm.create_model(backbone, pretrained=pretrained, **options)
         except (OSError, RuntimeError, ValueError, AssertionError) as exc:
             if not pretrained:
@@ -71,6 +77,14 @@ def _create(backbone: str, image_size: int, pretrained: bool) -> torch.nn.Module
                 f'or name a file in the grid: weights = "FILE"'
             ) from exc
     return model
+
+
+def _require_downloaded(url: str | tuple[str, str]) -> None:
+    """timm's older weights lie at an address of their own; it fetches those whatever the hub's switch says."""
+    from timm.models._hub import check_cached_file
+
+    if not check_cached_file(url):
+        raise FileNotFoundError(f"{url} has not been fetched")
 
 
 @contextmanager

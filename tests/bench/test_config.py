@@ -343,3 +343,23 @@ def test_the_plugins_of_a_grid_can_be_listed_whatever_else_is_wrong_in_it(write_
     assert registry_of(path).get("task", "narrow", where="here").name == "narrow"
     with pytest.raises(BenchError):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("views", "rule"),
+    [
+        ("flip = 7.0", "views flip: a probability"),
+        ("blur_prob = [0.5, 1.5]", "views blur_prob: a probability"),
+        ("global_scale = [0.9, 0.1]", "views global_scale: needs 0 <= low <= high <= 1"),
+        ("global_crops = 0", "at least one global crop"),
+    ],
+)
+def test_views_that_cannot_be_drawn_are_refused(write_grid, views, rule):
+    text = f'[pretrain]\ncorpus = ["brain_tumor"]\n[methods]\nsimclr = {{ views = {{ {views} }} }}\n'
+    with pytest.raises(BenchError, match=rule):
+        load(write_grid(text))
+
+
+def test_a_recipe_that_changes_nothing_is_refused(write_grid):
+    with pytest.raises(BenchError, match="random_init` is not pretrained; epochs would change nothing"):
+        load(write_grid("[methods]\nrandom_init = { pretrain = { epochs = 3 } }\n"))
