@@ -105,6 +105,7 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
     )
     encoder = build_encoder(job, place, store).to(context.device)
     scores = job.protocol.plugin.load().fit_and_score(encoder, context, **job.protocol.settings)
+    _require_finite(scores, job.protocol.plugin.name)
     facts = _facts(job, place, started, time.monotonic() - clock)
     facts |= {
         "primary": task.info.primary,
@@ -113,6 +114,17 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
         "chosen": dict(scores.chosen),
     }
     return store.commit(facts, partial(_write, scores))
+
+
+def _require_finite(scores: Scores, protocol: str) -> None:
+    """Raise BenchError for values that are no numbers, of which no mean can be made."""
+    for metric, values in scores.values.items():
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise BenchError(
+                f"{protocol}: {metric} is not finite for {len(bad)} of {len(values)} test cases, the first of them"
+                f" {scores.cases[bad[0]]}; if the training diverged, a lower [protocols.{protocol}] lr may help"
+            )
 
 
 def _write(scores: Scores, draft: Path) -> None:
