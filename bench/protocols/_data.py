@@ -15,10 +15,9 @@ from torch import Tensor
 from bench.data.cache import decoded
 from bench.files import write_whole
 from bench.keys import ENGINE, digest
-from bench.metrics import classification
+from bench.metrics import Array, classification
 from bench.spec import Context, Encoder, Scores
 
-Array = np.ndarray[Any, Any]
 BATCH = 256  # images of a forward pass; it changes no result by more than rounding, and is part of the features' key
 
 

@@ -30,9 +30,12 @@ class Fitted:
 
 def forward(layers: Layers, inputs: Float[Tensor, "b d"]) -> Float[Tensor, "l b c"]:
     """Logits of every head; a ReLU between layers."""
-    hidden = inputs.expand(len(layers[0][0]), *inputs.shape)
-    for number, (weight, bias) in enumerate(layers):
-        hidden = torch.baddbmm(bias, hidden if number == 0 else hidden.relu(), weight)
+    (first, bias), *others = layers
+    # All heads see the same inputs, so their first layers are one matrix, side by side.
+    side_by_side = first.movedim(0, 1).flatten(1)
+    hidden: Tensor = (inputs @ side_by_side).unflatten(1, first.shape[::2]).movedim(1, 0) + bias
+    for weight, bias in others:
+        hidden = torch.baddbmm(bias, hidden.relu(), weight)
     return hidden
 
 

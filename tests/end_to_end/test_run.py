@@ -25,7 +25,7 @@ missing = "error"
 corpus = ["brain_tumor", "fgadr"]
 backbone = "resnet10t"
 image_size = 32
-epochs = 8
+epochs = 5
 batch_size = 16
 checkpoint_minutes = 0
 [methods]
@@ -39,7 +39,7 @@ EXECUTOR
 device = "cpu"
 """
 CELLS = ("brain_tumor/linear", "brain_tumor/knn", "brain_tumor/finetune", "fgadr/linear")
-STEPS = 24  # 28 + 32 training images make 3 batches an epoch
+STEPS = 15  # 28 + 32 training images make 3 batches an epoch
 
 
 def grid(folder, *, seeds="[0]", executor='kind = "inline"'):
