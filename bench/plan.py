@@ -189,9 +189,14 @@ def _explained(found: Iterator[Planned], store: Store) -> Iterator[Planned]:
             yield replace(planned, why="new")
 
 
+def matches(job: Job, pattern: str) -> bool:
+    """Whether a job's id is that, or matches it as a glob; an empty pattern matches all."""
+    return not pattern or job.id == pattern or fnmatchcase(job.id, pattern)
+
+
 def select(found: list[Planned], pattern: str) -> list[Planned]:
     """Jobs whose id matches a glob, and the pretrainings that those wait for. Raises BenchError if there is none."""
-    chosen = [p for p in found if p.job.id == pattern or fnmatchcase(p.job.id, pattern)]
+    chosen = [p for p in found if matches(p.job, pattern)]
     if not chosen:
         names = ", ".join(p.job.id for p in found[:4])
         raise BenchError(f"--only {pattern}: matches no job of the grid; ids look like {names}")

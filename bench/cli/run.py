@@ -35,7 +35,7 @@ def run(
     JSON: {"jobs": [{"id", "key", "state", "why"}]} after the run. Exit code 1 if a job failed or cannot run.
     """
     config, store, found = planned(grid, data, only)
-    todo = _todo(found, store, rerun, limit)
+    todo = _todo(found, store, rerun, limit, only)
     if todo:
         _prepare(todo, config)
         with Reporter(
@@ -46,10 +46,13 @@ def run(
     _conclude(found, grid, config, json=json, ran=len(todo))
 
 
-def _todo(found: list[Any], store: Any, rerun: Rerun | None, limit: int | None) -> list[Any]:
-    """Jobs to start. What is blocked by its own data, or failed before, is left and reported."""
+def _todo(found: list[Any], store: Any, rerun: Rerun | None, limit: int | None, only: str) -> list[Any]:
+    """Jobs to start. A pretraining that is only needed, and not asked for by `only`, is not done again."""
+    from bench.plan import matches
+
     states = {None: {"run"}, Rerun.failed: {"run", "failed"}, Rerun.all: {"run", "failed", "cached"}}[rerun]
-    chosen = [p for p in found if p.state in states][:limit]
+    # what `found` holds beside the matches is needed by them: if it failed it must be done again, if it is there it is not
+    chosen = [p for p in found if p.state in states and (p.state != "cached" or matches(p.job, only))][:limit]
     for p in chosen:
         if p.state != "run":
             store.drop(p.job.key)

@@ -127,7 +127,7 @@ def test_no_executor_changes_a_byte(finished, phantoms, tmp_path, workers):
 
 
 def test_a_new_seed_runs_only_what_is_new_and_a_part_of_it_if_asked(finished, phantoms, tmp_path):
-    folder = copy_of(finished, tmp_path / "more", seeds="[0, 1]", executor='kind = "local"\nworkers = 2')
+    folder = copy_of(finished, tmp_path / "more", seeds="[0, 1]")
     before = stamps(folder)
 
     def changed():
@@ -175,11 +175,11 @@ def wait_for(process, folder, step):
     while checkpoint(folder) < step:
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
-        time.sleep(0.005)
+        time.sleep(0.05)
 
 
 def test_killed_in_the_middle_and_started_again_it_ends_with_the_same_bytes(finished, phantoms, tmp_path):
-    folder = grid(tmp_path / "killed", executor='kind = "local"\nworkers = 2')
+    folder = grid(tmp_path / "killed", executor='kind = "local"\nworkers = 1')
     process = begin(folder, phantoms)
     try:
         wait_for(process, folder, STEPS // 3)
@@ -197,7 +197,7 @@ def test_killed_in_the_middle_and_started_again_it_ends_with_the_same_bytes(fini
     old, later = path.stat().st_mtime_ns, -1
     process = begin(folder, phantoms)
     while process.poll() is None and later < 0:
-        time.sleep(0.005)
+        time.sleep(0.05)
         if path.exists() and path.stat().st_mtime_ns != old:
             later = checkpoint(folder)
     printed, _ = process.communicate(timeout=300)
