@@ -51,7 +51,7 @@ def _todo(found: list[Any], store: Any, rerun: Rerun | None, limit: int | None, 
     from bench.plan import matches
 
     states = {None: {"run"}, Rerun.failed: {"run", "failed"}, Rerun.all: {"run", "failed", "cached"}}[rerun]
-    # what `found` holds beside the matches is needed by them: if it failed it must be done again, if it is there it is not
+    # What `found` holds beside the matches is needed by them: again if it failed, not if it is there.
     chosen = [p for p in found if p.state in states and (p.state != "cached" or matches(p.job, only))][:limit]
     for p in chosen:
         if p.state != "run":
