@@ -54,6 +54,7 @@ def features(encoder: Encoder, context: Context, size: int) -> dict[str, Labelle
         {
             "engine": ENGINE,
             "weights": weights_digest(encoder),
+            "modules": [[name, type(module).__name__] for name, module in encoder.named_modules()],
             "layer": "pooled",
             "normalise": [encoder.mean, encoder.std],
             "size": size,

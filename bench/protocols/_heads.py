@@ -3,6 +3,7 @@
 Every head starts from the same weights and sees the same batches, so a grid costs little more than one of its members.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from bench.errors import BenchError
 from bench.protocols._data import Labelled
 
 Layers = list[tuple[Tensor, Tensor]]  # weight (l i o) and bias (l 1 o), with a head for each l
@@ -52,7 +54,8 @@ def fit(
 ) -> Fitted:
     """Train a head of layer `sizes` (features, hidden ..., classes) for each of `rates`, with Adam and cross-entropy.
 
-    The head and the epoch with the highest validation accuracy are kept, of equals the one with the lowest loss.
+    The head and the epoch with the highest validation accuracy are kept, of equals the one with the lowest loss; a head
+    that diverges is never kept. Raises BenchError if all of them do.
     """
     layers = [_draw(i, o, len(rates), train.inputs, generator) for i, o in pairwise(sizes)]
     adam = Adam([p for layer in layers for p in layer], rates, weight_decay)
@@ -65,13 +68,14 @@ def fit(
             logits = forward(layers, val.inputs)
             losses, right = _loss(logits, val.targets), (logits.argmax(-1) == val.targets).float().mean(-1)
         for number, (loss, accuracy) in enumerate(zip(losses.tolist(), right.tolist(), strict=True)):
-            if best is None or (accuracy, -loss) > (best.accuracy, -best.loss):
+            if math.isfinite(loss) and (best is None or (accuracy, -loss) > (best.accuracy, -best.loss)):
                 kept = [
                     (w[number : number + 1].detach().clone(), b[number : number + 1].detach().clone())
                     for w, b in layers
                 ]
                 best = Fitted(kept, rates[number], epoch, accuracy, loss)
-    assert best is not None
+    if best is None:
+        raise BenchError(f"no head has a finite loss on validation, at any of the rates {', '.join(map(str, rates))}")
     return best
 
 

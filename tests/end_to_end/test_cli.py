@@ -12,7 +12,7 @@ from bench.cli import main
 from bench.cli.run import Rerun, _todo
 from bench.config import load
 from bench.leaderboard import formats
-from bench.plan import plan
+from bench.plan import plan, select
 from bench.registry import discover
 from bench.store import Store
 
@@ -285,13 +285,22 @@ def test_data_that_are_wrong_fail_the_run_before_it_starts(place, done, bench, t
 
 def test_rerun_drops_what_it_will_start_and_nothing_else(place, done):
     found = plan(load(place / "bench.toml"), done)
-    assert _todo(found, done, None, None) == []
-    (job,) = _todo(found, done, Rerun.all, 1)
+    assert _todo(found, done, None, None, "") == []
+    (job,) = _todo(found, done, Rerun.all, 1, "")
     assert done.record(job.key) is None
     assert len(list(done.records())) == 12
-    (failed,) = _todo(found, done, Rerun.failed, None)
+    (failed,) = _todo(found, done, Rerun.failed, None, "")
     assert (failed.id, done.failure(failed.key)) == (CELL, None)
     assert len(list(done.records())) == 12
+
+
+def test_rerun_all_of_some_cells_leaves_the_pretraining_they_need(place, done):
+    found = select(plan(load(place / "bench.toml"), done), "simclr/*/knn/0")
+    before = {p.job.id for p in found if p.state == "cached"}
+    assert "simclr/pretrain/0" in before
+    again = {job.id for job in _todo(found, done, Rerun.all, None, "simclr/*/knn/0")}
+    assert again == {p.job.id for p in found} - {"simclr/pretrain/0"}
+    assert done.last("simclr/pretrain/0") is not None
 
 
 # -------------------------------------------------------------------------------------- mistakes

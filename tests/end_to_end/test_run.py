@@ -119,9 +119,9 @@ def test_a_second_run_does_nothing(finished, phantoms):
     assert stamps(folder) == before
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_no_executor_changes_a_byte(finished, phantoms, tmp_path, workers):
-    folder = grid(tmp_path / "other", executor=f'kind = "local"\nworkers = {workers}')
+def test_two_workers_change_no_byte(finished, phantoms, tmp_path):
+    """Nor does one, which is killed below."""
+    folder = grid(tmp_path / "other", executor='kind = "local"\nworkers = 2')
     assert "9 of 9 jobs done (9 now)" in bench(folder, "run", data=phantoms)
     assert results(folder) == results(finished[0])
 

@@ -223,3 +223,16 @@ def test_a_damaged_feature_file_is_made_again(encoder, make_context, damage):
     assert model.passes == 2
     assert path.read_bytes() == whole
     assert after.predictions["probabilities"].tobytes() == before.predictions["probabilities"].tobytes()
+
+
+def test_a_head_that_diverges_is_never_chosen():
+    draws = generator("diverges")
+    inputs = torch.randn(16, 3, generator=draws)
+    targets = torch.zeros(16, dtype=torch.long)  # a head of NaN logits "predicts" class 0, and would be right
+    facts = {"sizes": (3, 2), "epochs": 2, "batch_size": 8, "weight_decay": 0.0}
+    data = Labelled(inputs, targets)
+    best = fit(data, data, rates=(1e-3, 1e38), generator=generator("a"), **facts)
+    assert best.lr == 1e-3
+    broken = Labelled(inputs * float("nan"), targets)
+    with pytest.raises(BenchError, match="no head has a finite loss"):
+        fit(broken, broken, rates=(1e-3,), generator=generator("a"), **facts)
