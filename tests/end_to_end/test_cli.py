@@ -296,11 +296,11 @@ def test_rerun_drops_what_it_will_start_and_nothing_else(place, done):
 
 def test_rerun_all_of_some_cells_leaves_the_pretraining_they_need(place, done):
     found = select(plan(load(place / "bench.toml"), done), "simclr/*/knn/0")
-    before = {p.job.id for p in found if p.state == "cached"}
-    assert "simclr/pretrain/0" in before
+    (pretraining,) = (p for p in found if p.job.kind == "pretrain")
+    assert pretraining.state == "cached"
     again = {job.id for job in _todo(found, done, Rerun.all, None, "simclr/*/knn/0")}
-    assert again == {p.job.id for p in found} - {"simclr/pretrain/0"}
-    assert done.last("simclr/pretrain/0") is not None
+    assert again == {p.job.id for p in found} - {pretraining.job.id}
+    assert done.record(pretraining.job.key) is not None
 
 
 # -------------------------------------------------------------------------------------- mistakes
