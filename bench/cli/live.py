@@ -92,6 +92,7 @@ class Reporter:
 
     def view(self) -> "RenderableType":
         """The running jobs with their bars, and the counts below."""
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
@@ -102,12 +103,12 @@ class Reporter:
             rate = state.rate()
             speed = f"{rate:.0f} {state.what}/s" if rate >= 1 else state.what
             left = f"{duration((state.of - state.done) / rate)} left" if rate else ""
-            bar = Text("━" * full, style="green") + Text("━" * (BAR - full), style="dim")
+            bar = Text("━" * full, style="green") + Text("─" * (BAR - full), style="dim")
             table.add_row(Text(state.job.id), bar, f"{share:4.0%}", Text(speed), left)
         waiting = self.total - self.done - self.failed - len(self.running)
         counts = f"{self.done} done, {len(self.running)} running, {waiting} waiting, {self.failed} failed"
-        table.add_row(Text(f"{counts}; {duration(time.monotonic() - self.began)} so far{self._left()}", style="bold"))
-        return table
+        so_far = f"{duration(time.monotonic() - self.began)} so far{self._left()}"
+        return Group(table, Text(f"{counts}; {so_far}", style="bold"))
 
     def _left(self) -> str:
         """Time left, were the jobs to come like those that are finished."""
