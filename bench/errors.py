@@ -22,3 +22,8 @@ def unknown(what: str, name: str, known: Iterable[str], *, where: str) -> BenchE
 def missing_package(package: str, *, needed_by: str) -> BenchError:
     """The error for a package that is not installed, with the line that installs it."""
     return BenchError(f"{needed_by} needs the package `{package}`: pip install {package}")
+
+
+def reason(exc: BaseException) -> str:
+    """An exception in a line: a user's mistake in its own words, anything else with its type."""
+    return str(exc) if isinstance(exc, BenchError) else f"{type(exc).__name__}: {exc}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError, reason, unknown
 from bench.keys import source_digest
 
 KINDS = {"ssl_method": "method", "foundation_model": "method", "task": "task", "protocol": "protocol"}
@@ -45,7 +45,7 @@ class Plugin:
         try:
             module = _import(self.module, self.file)
         except (Exception, SystemExit) as exc:  # whatever a stranger's module raises must not stop the others
-            raise BenchError(f"{self.kind} `{self.name}` ({self.file.name}): {_reason(exc)}") from exc
+            raise BenchError(f"{self.kind} `{self.name}` ({self.file.name}): {reason(exc)}") from exc
         for value in vars(module).values():
             if getattr(getattr(value, "info", value), "name", None) == self.name:
                 return value
@@ -111,7 +111,7 @@ def _scan_named(name: str, *, where: str, root: Path | None) -> list[Plugin]:
     try:
         spec = importlib.util.find_spec(name) if all(part.isidentifier() for part in name.split(".")) else None
     except (Exception, SystemExit) as exc:  # the parent package of a dotted name is imported, and may do anything
-        return [Plugin("method", name, "", name, Path(name), error=f"{where}: {_reason(exc)}")]
+        return [Plugin("method", name, "", name, Path(name), error=f"{where}: {reason(exc)}")]
     if spec is None or spec.origin is None:
         error = f"{where}: no file, folder or module `{name}`"
         return [Plugin("method", name, "", name, Path(name), error=error)]
@@ -134,7 +134,7 @@ def _scan_file(file: Path, module: str, *, kind: str) -> list[Plugin]:
         tree = ast.parse(text)
         source = source_digest(text)
     except (SyntaxError, ValueError, OSError) as exc:
-        return [_broken(file, kind, module, _reason(exc))]
+        return [_broken(file, kind, module, reason(exc))]
     error = _missing_package(tree) or _import_error(tree, module, file)
     plugins = [_read(node, call, file, module, source, error) for node, call in _decorated(tree)]
     if not plugins:
@@ -214,7 +214,7 @@ def _import_error(tree: ast.Module, module: str, file: Path) -> str:
     try:
         _import(module, file)
     except (Exception, SystemExit) as exc:
-        return _reason(exc)
+        return reason(exc)
     return ""
 
 
@@ -236,7 +236,3 @@ def _import(module: str, file: Path) -> ModuleType:
 
 def _broken(file: Path, kind: str, module: str, error: str) -> Plugin:
     return Plugin(kind, file.stem, "", module, file, error=error)
-
-
-def _reason(exc: BaseException) -> str:
-    return f"{type(exc).__name__}: {exc}" if not isinstance(exc, BenchError) else str(exc)

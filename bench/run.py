@@ -19,7 +19,7 @@ from bench import __version__
 from bench.config import MethodEntry
 from bench.encoders.checkpoint import load_weights
 from bench.encoders.timm import TimmEncoder
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
 from bench.executors import Place
 from bench.keys import digest
 from bench.plan import Job
@@ -41,8 +41,7 @@ def run(job: Job, place: Place, progress: Progress) -> Record:
             _pretrain(job, place, store, progress) if job.kind == "pretrain" else _evaluate(job, place, store, progress)
         )
     except Exception as exc:  # one bad cell stops no other
-        error = str(exc) if isinstance(exc, BenchError) else f"{type(exc).__name__}: {exc}"
-        trace = traceback.format_exc()
+        error, trace = reason(exc), traceback.format_exc()
         store.fail(job.key, {"id": job.id, "key": job.key, "error": error, "traceback": trace, "when": _now()})
         raise BenchError(error) from exc
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bench.errors import BenchError
+from bench.errors import BenchError, reason
 from bench.keys import digest
 from bench.registry import Plugin
 from bench.spec import Case, Splits
@@ -79,8 +79,7 @@ def _task_source(grid: "Grid", name: str) -> tuple[Source, Splits] | None:
         splits: Splits = plugin.load().splits(folder)
         found = sum(n for n, _ in count(plugin.load(), folder).values())
     except Exception as exc:  # a reader that meets what it did not expect must not stop the other tasks
-        reason = str(exc) if isinstance(exc, BenchError) else f"{type(exc).__name__}: {exc}"
-        return replace(source, error=reason), none
+        return replace(source, error=reason(exc)), none
     return replace(source, kind="phantom" if is_phantom(folder) else "real", found=found), splits
 
 

@@ -32,6 +32,17 @@ def phantoms(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def one_thread():
+    """Networks so small that more threads would only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def write_grid(tmp_path) -> Callable[[str], Path]:
     """Write the text of a grid to tmp_path/bench.toml."""
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from bench.leaderboard.table import Result
-
 from bench.cli import DataRoot, GridFile, GridOption, Json, app
 from bench.cli.show import as_json, as_table, duration
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.leaderboard.table import Result
 
 
 class Kind(StrEnum):

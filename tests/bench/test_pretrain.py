@@ -30,12 +30,7 @@ IMAGES = pictures(33)  # 4 batches of 8 an epoch, and one image that each epoch 
 STEPS = 8
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Tiny(Encoder):

@@ -1,7 +1,6 @@
 """Every plug-in that is found keeps its contract. A new file is tested here with no new line."""
 
 import pytest
-import torch
 
 from bench.checks import suite
 from bench.registry import discover
@@ -15,12 +14,7 @@ CONTRACTS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("check", CONTRACTS)
