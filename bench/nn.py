@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
+from bench.errors import BenchError
 from bench.spec import MethodInfo, Views
 
 
@@ -68,6 +69,7 @@ class Method(nn.Module, ABC):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
+        self.logged: dict[str, tuple[Tensor, int]] = {}  # sum and count by name, in the step under way
 
     @abstractmethod
     def loss(self, views: list[View]) -> Float[Tensor, ""]:
@@ -75,6 +77,24 @@ class Method(nn.Module, ABC):
 
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step with the share of training done, in (0, 1]: move a teacher, fill a queue."""
+
+    def log(self, name: str, value: Tensor | float | int) -> None:
+        """Note a number of this step, in `loss` or `after_step`: the record keeps its mean over each epoch.
+
+        The value stays on its device, so that nothing waits for it. Raises BenchError for the name `loss`, which is
+        kept anyway, and for more than one number.
+        """
+        if name == "loss":
+            raise BenchError("log: `loss` is kept of every method; log under another name")
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise BenchError(f"log: `{name}` must be one number, has shape {tuple(value.shape)}")
+        device = next(self.parameters()).device
+        if isinstance(value, Tensor):
+            number = value.detach().to(device, torch.float32).reshape(())
+        else:  # filled where it belongs: a copy from the host would wait
+            number = torch.full((), value, dtype=torch.float32, device=device)
+        total, count = self.logged.get(name, (torch.zeros_like(number), 0))
+        self.logged[name] = (total + number, count + 1)
 
     def forward(self, views: list[View]) -> Float[Tensor, ""]:
         """`loss`, under the name that distributed wrappers call."""

@@ -23,6 +23,7 @@ from torch import Tensor
 from bench.config import Pretrain
 from bench.errors import BenchError
 from bench.files import sync
+from bench.history import History
 from bench.optim import learning_rate, optimizer
 from bench.random import generator, seed_library
 from bench.spec import Method, Views
@@ -31,8 +32,8 @@ from bench.views import draw_views
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# Steps between two looks at the losses on a GPU, which has to stop for each; on a CPU every loss is looked at.
-READ_EVERY = 20
+# Steps between two looks at the losses on a GPU, which has to stop for each; elsewhere every loss is looked at.
+READ_EVERY = {"cuda": 20}
 
 Progress = Callable[[str, int, int], None]
 Images = np.ndarray[Any, np.dtype[np.uint8]]
@@ -40,19 +41,20 @@ Images = np.ndarray[Any, np.dtype[np.uint8]]
 
 @dataclass
 class Run:
-    """Where a pretraining stands. `history` holds the mean loss of each finished epoch."""
+    """Where a pretraining stands."""
 
     step: int = 0
-    history: list[float] = field(default_factory=list)
-    epoch_losses: list[float] = field(default_factory=list)
-    unread: list[Tensor] = field(default_factory=list)  # losses still on the device
+    history: History = field(default_factory=History)
 
 
 class Trained(NamedTuple):
-    """What pretraining gives: the encoder's weights, the mean loss of each epoch, and images a second in all."""
+    """What pretraining gives: the encoder's weights, the means of each epoch by name, and images a second in all.
+
+    `history` begins with `loss`; a name that was not logged in an epoch is nan there.
+    """
 
     weights: dict[str, Tensor]
-    history: list[float]
+    history: dict[str, list[float]]
     images_per_second: float
 
 
@@ -162,14 +164,15 @@ class _Loop:
         began, first, saved = time.monotonic(), run.step, time.monotonic()
         while run.step < self.steps:
             self._step(run, fabric, wrapped, method, steps, source)
-            due = time.monotonic() - saved >= 60 * self.recipe.checkpoint_minutes
+            # What is not read may have diverged, and is of this process alone.
+            due = not run.history.unread and time.monotonic() - saved >= 60 * self.recipe.checkpoint_minutes
             if self.partial and due and fabric.global_rank == 0:
                 self._save(run, method, steps)
                 saved = time.monotonic()
             self.progress("images", run.step * self.recipe.batch_size, self.steps * self.recipe.batch_size)
         seconds = max(time.monotonic() - began, 1e-9)
         weights = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
-        return Trained(weights, run.history, (run.step - first) * self.recipe.batch_size / seconds)
+        return Trained(weights, run.history.means, (run.step - first) * self.recipe.batch_size / seconds)
 
     def _step(
         self, run: Run, fabric: "Fabric", wrapped: Any, method: Method, optimiser: torch.optim.Optimizer, source: Tensor
@@ -179,6 +182,7 @@ class _Loop:
         rate = learning_rate(self.recipe, run.step, self.steps)
         for group in optimiser.param_groups:
             group["lr"] = rate
+        method.logged.clear()
         parts = list(self._parts(run.step, fabric))
         total = torch.zeros((), device=fabric.device)
         for number, rows in enumerate(parts):
@@ -188,20 +192,17 @@ class _Loop:
                 loss = wrapped(views) / len(parts)
                 fabric.backward(loss)
             total += loss.detach()
-        if fabric.world_size > 1:
-            torch.distributed.all_reduce(total)
-            total /= fabric.world_size
         optimiser.step()
         optimiser.zero_grad()
         run.step += 1
         method.after_step(run.step / self.steps)
-        run.unread.append(total)
+        logged = {name: noted / count for name, (noted, count) in method.logged.items()}
+        run.history.unread.append({"loss": total, **logged})
         epoch_over = run.step % self.steps_per_epoch == 0
-        if epoch_over or fabric.device.type == "cpu" or len(run.unread) == READ_EVERY:
-            self._read_losses(run)
+        if epoch_over or len(run.history.unread) >= READ_EVERY.get(fabric.device.type, 1):
+            self._read(run, fabric.world_size)
         if epoch_over:
-            run.history.append(math.fsum(run.epoch_losses) / len(run.epoch_losses))
-            run.epoch_losses.clear()
+            run.history.close_epoch()
 
     def _parts(self, step: int, fabric: "Fabric") -> Iterator[Tensor]:
         """Indices of this process's share of the batch, in the parts it is computed in."""
@@ -217,26 +218,23 @@ class _Loop:
             batch, self.views, self.recipe.image_size, mean=encoder.mean, std=encoder.std, generator=draws
         )
 
-    def _read_losses(self, run: Run) -> None:
-        """Take in the losses since the last time, and stop at one that is not finite."""
-        for step, value in enumerate(torch.stack(run.unread).tolist(), start=run.step - len(run.unread)):
+    def _read(self, run: Run, processes: int) -> None:
+        """Take in what was noted since the last time, and stop at a loss that is not finite."""
+        first = run.step - len(run.history.unread)
+        for step, value in enumerate(run.history.read(processes), start=first):
             if not math.isfinite(value):
                 rate, epoch = learning_rate(self.recipe, step, self.steps), step // self.steps_per_epoch
                 raise BenchError(
                     f"the loss is {value} at step {step} (epoch {epoch}, learning rate {rate:.2g}); the run is"
                     f" stopped. A lower [pretrain] lr or a longer warm-up may help"
                 )
-            run.epoch_losses.append(value)
-        run.unread.clear()
 
     def _save(self, run: Run, method: Method, optimiser: torch.optim.Optimizer) -> None:
         """Write the checkpoint. One process does, at a moment of its own: the others hold the same state."""
         assert self.partial is not None
-        if run.unread:
-            self._read_losses(run)
         self.partial.mkdir(parents=True, exist_ok=True)
-        told = {"step": run.step, "history": run.history, "epoch_losses": run.epoch_losses}
-        state = {"run": told, "method": method.state_dict(), "optimizer": optimiser.state_dict()}
+        told = {"means": run.history.means, "epoch": run.history.epoch}
+        state = {"step": run.step, "history": told, "method": method.state_dict(), "optimizer": optimiser.state_dict()}
         draft = self.partial / "state.pt.draft"
         torch.save(state, draft)
         sync(draft)
@@ -252,7 +250,7 @@ class _Loop:
                 if damaged := archive.testzip():
                     raise ValueError(f"{damaged} is damaged")
             state = torch.load(path, map_location=fabric.device, weights_only=True)
-            run, saved, own = Run(**state["run"]), state["method"], method.state_dict()
+            run, saved, own = Run(state["step"], History(**state["history"])), state["method"], method.state_dict()
             if {k: v.shape for k, v in saved.items()} != {k: v.shape for k, v in own.items()}:
                 raise ValueError("the checkpoint is of another method")
             optimiser.load_state_dict(state["optimizer"])  # refuses what does not fit before it takes anything

@@ -1,5 +1,6 @@
 """The life of one job, in whatever process: read the data, do the work, commit the record, or keep why not."""
 
+import math
 import os
 import platform
 import resource
@@ -73,7 +74,9 @@ def _pretrain(job: Job, place: Place, store: Store, progress: Progress) -> Recor
     facts |= {
         "images": len(images),
         "images_per_second": round(trained.images_per_second, 2),
-        "history": {"loss": trained.history},
+        "history": {
+            name: [mean if math.isfinite(mean) else None for mean in means] for name, means in trained.history.items()
+        },
     }
     return store.commit(facts, lambda draft: save_file(trained.weights, draft / "encoder.safetensors"))
 

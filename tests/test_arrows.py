@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted(f for folder in ("methods", "tasks") for f in (ROOT / folder).glob("*.py"))
 ENGINE = sorted((ROOT / "bench").rglob("*.py"))
-OPEN_TO_PLUGINS = {"spec", "registry", "nn", "views", "encoders", "data", "protocols", "errors"}
+OPEN_TO_PLUGINS = {"spec", "registry", "nn", "views", "encoders", "data", "protocols", "matching", "errors"}
 HEAVY = {
     *("timm", "lightly", "open_clip", "transformers", "segment_anything", "segmentation_models_pytorch", "monai"),
     *("ray", "submitit", "detectron2", "lightning_fabric", "pytorch_lightning", "torchvision", "sklearn", "scipy"),
@@ -95,7 +95,7 @@ def test_heavy_packages_are_imported_where_they_are_used():
 
 # Commands and what they stand on: `bench plan`, `ls`, `show` and `leaderboard` answer at once.
 QUICK = (
-    *("spec", "config", "plan", "sources", "store", "stats", "executors", "executors.local", "data.folders"),
+    *("spec", "config", "curves", "plan", "sources", "store", "stats", "executors", "executors.local", "data.folders"),
     *("leaderboard", "leaderboard.formats", "leaderboard.results", "leaderboard.table"),
     *("cli", "cli.data", "cli.live", "cli.look", "cli.make", "cli.run", "cli.show"),
 )

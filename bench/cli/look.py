@@ -124,15 +124,29 @@ def show(
     ],
     grid: GridOption = "bench.toml",
     data: DataRoot = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Draw the curves: a .png, .svg or .pdf.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show one record: scores, settings, how it came about; or why the job failed. JSON: the record."""
+    """Show one record: scores, curves, settings, how it came about; or why the job failed. JSON: the record.
+
+    --figure draws the curves of a pretraining, or of the one that a cell evaluates, and nothing else is shown; JSON
+    then: {"figure": FILE}.
+    """
     from bench.errors import unknown
 
     _, store, found = planned(grid, data)
     match = next((p for p in found if cell in (p.job.id, p.job.key)), None)
     if match is None:
         raise unknown("cell", cell, (p.job.id for p in found), where=grid)
+    if figure:
+        _draw_curves(match.job, store, grid, figure)
+        if json:
+            as_json({"figure": figure})
+        else:
+            print(figure)  # noqa: T201
+        return
     facts = match.record.facts if match.record else store.failure(match.job.key)
     if facts is None:
         raise BenchError(
@@ -141,12 +155,46 @@ def show(
     if json:
         as_json({**facts, "state": match.state})
         return
-    first = ("id", "state", "error", "summary", "chosen", "cases", "seconds", "images_per_second", "data")
-    ordered = {"state": match.state, **facts}
-    ordered = {k: ordered[k] for k in [*(k for k in first if k in ordered), *(k for k in ordered if k not in first)]}
-    as_table([{"field": k, "value": v} for k, v in _flat(ordered)])
+    _print_record({**facts, "state": match.state, **({"pretraining": match.job.needs} if match.job.needs else {})})
     if match.record:
         print(match.record.folder)  # noqa: T201
+
+
+def _draw_curves(job: Any, store: Any, grid: str, file: Path) -> None:
+    """Write the figure of a pretraining, or of the one that a cell evaluates. Raises BenchError where there is none."""
+    from bench import curves
+
+    if job.kind == "evaluate" and not job.needs:
+        raise BenchError(f"{job.id}: its encoder was not pretrained here, so there are no curves")
+    name = job.needs or job.id
+    record = store.record(job.encoder or job.key)
+    if record is None:
+        raise BenchError(f"{name}: no record yet, so no curves; bench run {grid} --only {shlex.quote(job.id)}")
+    if not record.facts.get("history"):
+        raise BenchError(f"{name}: its record holds no curves")
+    curves.draw(record.facts["history"], name + (", phantom data" if record.facts["phantom"] else ""), file)
+
+
+def _print_record(facts: dict[str, Any]) -> None:
+    """What matters first, and the history as a table of its own."""
+    from bench import curves
+
+    first = (
+        "id",
+        "state",
+        "error",
+        "pretraining",
+        "summary",
+        "chosen",
+        "cases",
+        "seconds",
+        "images_per_second",
+        "data",
+    )
+    names = [*(k for k in first if k in facts), *(k for k in facts if k not in (*first, "history"))]
+    as_table([{"field": k, "value": v} for k, v in _flat({k: facts[k] for k in names})])
+    if history := facts.get("history"):
+        as_table(curves.rows(history))
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""The life of a job: what is kept of one that cannot be a result."""
+"""The life of a job: what is kept of a pretraining's history, and of what cannot be a result."""
 
 import pytest
 
@@ -30,3 +30,40 @@ def test_scores_that_are_no_numbers_are_a_failure_that_says_so(write_grid, phant
     assert store.record(found.job.key) is None
     assert "log_loss is not finite" in store.failure(found.job.key)["error"]
     assert [p.state for p in plan(config, store)] == ["failed"]
+
+
+LOGGING = """
+import math
+from bench.spec import Method, ssl_method
+
+@ssl_method("logging", paper="none")
+class Logging(Method):
+    def loss(self, views):
+        self.log("one", 1)
+        self.log("bad", math.inf)
+        return self.encoder(views[0].images).pooled.square().mean()
+"""
+LOGGED = """
+plugins = ["logging.py"]
+[pretrain]
+corpus = ["brain_tumor"]
+backbone = "resnet10t"
+image_size = 32
+epochs = 2
+batch_size = 16
+[methods]
+logging = {}
+[tasks]
+brain_tumor = { protocols = ["knn"] }
+"""
+
+
+def test_a_number_that_is_not_finite_is_null_in_the_record_and_stops_nothing(write_grid, phantoms, tmp_path):
+    (tmp_path / "logging.py").write_text(LOGGING)
+    config = load(write_grid(LOGGED), data=str(phantoms))
+    pretraining = plan(config, Store(config.store))[0].job
+    record = run(pretraining, Place(store=config.store, base=tmp_path), lambda what, done, of: None)
+    history = dict(record.facts["history"])
+    first, last = history.pop("loss")
+    assert 0 < last < first
+    assert history == {"one": [1.0, 1.0], "bad": [None, None]}

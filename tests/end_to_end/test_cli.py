@@ -31,6 +31,8 @@ brain_tumor = {{ protocols = ["linear", "knn"] }}
 fgadr = {{ protocols = ["linear"] }}
 """
 CELL = "simclr/brain_tumor/knn/0"
+BASE = "random_init/fgadr/linear/0"
+HISTORY = {"accuracy": [None, 0.25, 0.123456], "loss": [3.5, 2.0, 1.25]}
 COMMANDS = ("run", "plan", "ls", "show", "leaderboard", "check", "new", "data", "doctor")
 
 
@@ -67,7 +69,8 @@ def done(place, finish):
             store.fail(planned.job.key, {"id": CELL, "error": "out of memory", "traceback": "Traceback: ..."})
         else:
             seen = 1.0 if planned.job.method.label == "simclr" else 0.0
-            finish(planned.job, store, values=[seen, 1.0, 0.0, 1.0], seconds=83.0)
+            more = {"history": HISTORY} if planned.job.kind == "pretrain" else {}
+            finish(planned.job, store, values=[seen, 1.0, 0.0, 1.0], seconds=83.0, **more)
     return store
 
 
@@ -171,6 +174,51 @@ def test_show_gives_why_a_job_failed(place, done, bench):
     found = json.loads(bench("show", CELL, "--json"))
     assert found == {"id": CELL, "error": "out of memory", "traceback": "Traceback: ...", "state": "failed"}
     assert "out of memory" in bench("show", CELL)
+
+
+def test_show_prints_the_curves_of_a_pretraining(place, done, bench):
+    lines = [line.split() for line in bench("show", "simclr/pretrain/0").splitlines()]
+    start = lines.index(["epoch", "loss", "accuracy"])
+    assert lines[start + 2 : start + 5] == [["1", "3.5"], ["2", "2", "0.25"], ["3", "1.25", "0.1235"]]
+    assert not any(line and line[0].startswith("history") for line in lines)  # not a second time among the fields
+    assert json.loads(bench("show", "simclr/pretrain/0", "--json"))["history"] == HISTORY
+
+
+def test_show_says_which_pretraining_a_cell_comes_from(place, done, bench):
+    lines = [line.split() for line in bench("show", "simclr/fgadr/linear/1").splitlines()]
+    assert ["pretraining", "simclr/pretrain/1"] in lines
+    assert not any(
+        line[:1] in (["pretraining"], ["epoch"]) for line in map(str.split, bench("show", BASE).splitlines())
+    )
+
+
+@pytest.mark.parametrize("cell", ["simclr/pretrain/0", "simclr/fgadr/linear/0", CELL])  # the last of them failed
+def test_show_draws_the_curves_of_a_pretraining_or_of_that_of_a_cell(place, done, bench, cell):
+    assert bench("show", cell, "--figure", "curves.svg") == "curves.svg\n"
+    drawn = (place / "curves.svg").read_text()  # letters are outlines, and each text is there as a comment
+    assert all(f"<!-- {text} -->" in drawn for text in ("simclr/pretrain/0, phantom data", "loss", "accuracy", "epoch"))
+    assert json.loads(bench("show", cell, "--figure", "curves.pdf", "--json")) == {"figure": "curves.pdf"}
+    assert (place / "curves.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_show_says_why_there_is_no_figure(place, done, bench):
+    wrong = {"curves.jpg": "curves.jpg: a figure ends in .png, .svg or .pdf", "none/a.png": "none/a.png: No such file"}
+    for file, message in wrong.items():
+        assert message in bench("show", "simclr/pretrain/0", "--figure", file, code=2)
+    assert f"{BASE}: its encoder was not pretrained here" in bench("show", BASE, "--figure", "a.png", code=2)
+    key = json.loads(bench("show", "simclr/pretrain/1", "--json"))["key"]
+    done.drop(key)
+    said = bench("show", "simclr/fgadr/linear/1", "--figure", "a.png", code=2)
+    assert "simclr/pretrain/1: no record yet, so no curves; bench run bench.toml --only simclr/fgadr/linear/1" in said
+    assert not list(place.glob("*.png"))
+
+
+def test_show_of_a_pretraining_without_a_history(place, finish, bench):
+    grid = load(place / "bench.toml")
+    (job,) = (p.job for p in plan(grid, Store(grid.store)) if p.job.id == "simclr/pretrain/0")
+    finish(job, Store(grid.store))
+    assert "epoch" not in bench("show", job.id).split()
+    assert "its record holds no curves" in bench("show", job.id, "--figure", "a.png", code=2)
 
 
 def test_leaderboard_has_every_cell_of_the_grid(place, done, bench):

@@ -159,7 +159,7 @@ def checkpoint(folder):
     """The step of the checkpoint on disk; -1 where there is none."""
     try:
         (path,) = (folder / "runs" / "partial").glob("*/state.pt")
-        return torch.load(path, weights_only=True)["run"]["step"]
+        return torch.load(path, weights_only=True)["step"]
     except (ValueError, FileNotFoundError):
         return -1
 
