@@ -25,9 +25,9 @@ def kernel(function: Kernel) -> Kernel:
     """Compile at the first call, and keep the machine code where the installation or a user's cache can be written."""
     plain = inspect.unwrap(function)  # a run-time type checker may have wrapped it
     try:
-        compiled = numba.njit(plain, nogil=True, cache=True)
+        compiled = numba.njit(plain, nogil=True, forceinline=True, cache=True)
     except RuntimeError:  # nowhere to keep it
-        compiled = numba.njit(plain, nogil=True)
+        compiled = numba.njit(plain, nogil=True, forceinline=True)
     return compiled  # type: ignore[no-any-return]
 
 

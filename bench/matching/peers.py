@@ -72,8 +72,8 @@ def _sizes(problem: Problem) -> Int64[Tensor, " g"]:
     return torch.full((g,), n, device=problem.vertex.device)
 
 
-def _walk(problem: Problem) -> Float[Tensor, "g n*n n*n"]:
-    """The matrix K of the objective x' K x, indexed [a n + i, b n + k], and at least 0 as random walks need it.
+def _walk(problem: Problem) -> Float[Tensor, "g m m"]:
+    """K of the objective x' K x, (g n^2 n^2), indexed [a n + i, b n + k], and at least 0 as random walks need it.
 
     Each pair of nodes stands in it twice, so with half of what it gains. What is added to all pairs that can be matched
     together is the same for every matching, as is what is added to all vertices; pairs that cannot be stay at 0.

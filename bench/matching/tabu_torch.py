@@ -48,7 +48,7 @@ def _climb(
     graph = torch.arange(g, device=device)[:, None].expand(g, s).reshape(b)
     rows, places = table.view(g * n * n, n * n), starts.reshape(b, n).clone()
 
-    def row(node: Int64[Tensor, " b"], place: Int64[Tensor, " b"]) -> Float32[Tensor, "b n*n"]:
+    def row(node: Int64[Tensor, " b"], place: Int64[Tensor, " b"]) -> Float32[Tensor, "b _"]:
         return rows.index_select(0, (graph * n + node) * n + place)
 
     def joint(nodes: Int64[Tensor, "b m"]) -> Float32[Tensor, "b m n"]:

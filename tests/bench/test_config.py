@@ -62,7 +62,7 @@ def test_the_grid_of_the_readme_means_what_it_says(write_grid, tmp_path):
 
 def test_the_shipped_grid_is_sound():
     grid = load(Path(__file__).resolve().parents[2] / "bench.toml")
-    assert [m.label for m in grid.methods] == ["random_init", "simclr", "SimCLR, t = 0.5"]
+    assert [m.label for m in grid.methods] == ["random_init", "simclr", "lvm_med", "SimCLR, t = 0.5"]
 
 
 def test_what_is_left_out_has_its_default(write_grid):
