@@ -2,6 +2,7 @@
 
 import importlib
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -112,6 +113,14 @@ def test_the_vector_instructions_find_what_the_plain_loop_finds(noisy, family, m
     monkeypatch.setattr(kernels, "climb", kernels.kernel(kernels.climb.py_func))
     monkeypatch.setattr(kernels, "search", kernels.kernel(kernels.search.py_func))
     assert (solve(*problem, iterations=100) == found).all(1).double().mean() >= 0.95
+
+
+def test_machine_code_that_cannot_be_kept_works_all_the_same(monkeypatch):
+    caching, kernels = (importlib.import_module(name) for name in ("numba.core.caching", "bench.matching.kernels"))
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+    state, other = np.array([7], np.uint64), np.array([7], np.uint64)
+    assert kernels.kernel(kernels.draw.py_func)(state) == kernels.draw(other)
+    assert state == other
 
 
 def test_the_certificate_covers_the_second_solve_of_lvm_med(noisy, family):
