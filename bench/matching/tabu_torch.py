@@ -71,8 +71,8 @@ def _climb(
         at = delta.argmax(1)
         most = delta.gather(1, at[:, None])[:, 0]
         none = most == -torch.inf  # all are tabu: swap node 0 with itself
-        first, second = torch.where(none, 0, at).unsqueeze(0).expand(2, b).clone()
-        first, second = first // n, second % n
+        at = torch.where(none, 0, at)
+        first, second = at // n, at % n
         nodes, turned = torch.stack([first, second], 1), torch.stack([second, first], 1)
         a, c = places.gather(1, nodes).unbind(1)
         gain += row(first, c) - row(first, a) + row(second, a) - row(second, c)
