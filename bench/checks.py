@@ -23,7 +23,7 @@ from bench.registry import Plugin, discover
 from bench.spec import Encoder, FoundationModel, Method, Task, Views
 from bench.views import draw_views
 
-BACKBONE, SIZE, IMAGES = "resnet10t", 32, 64
+BACKBONE, TOKENS, SIZE, IMAGES = "test_resnet", "test_vit patch_size=8", 32, 64
 RECIPE = Pretrain(
     backbone=BACKBONE, image_size=SIZE, epochs=2, batch_size=16, lr=1e-3, warmup_epochs=0.0, checkpoint_minutes=0.0
 )
@@ -65,9 +65,18 @@ def check_found(plugin: Plugin) -> None:
 def small(plugin: Plugin) -> Method:
     """The method with its small settings on a small encoder, its weights drawn from a seed of their own."""
     seed_library("check", plugin.name)
-    encoder = TimmEncoder(BACKBONE, image_size=SIZE)
-    method: Method = plugin.load()(encoder, **settings(plugin, plugin.load().info.small, "small"))
-    return method
+    kind: type[Method] = plugin.load()
+    encoder = TimmEncoder(TOKENS if kind.info.needs == "tokens" else BACKBONE, image_size=SIZE)
+    return kind(encoder, **settings(plugin, kind.info.small, "small"))
+
+
+def ready(plugin: Plugin, name: str, count: int = 16) -> tuple[Method, list[View]]:
+    """The method as it stands before its first step on a corpus of `count` pictures, and views of them all."""
+    method = small(plugin).train()
+    views = views_of(method, name, count)
+    method.begin(count)
+    method.before_epoch(0, iter([views_of(method, f"{name} before", count)]))
+    return method, views
 
 
 def pictures(count: int = IMAGES) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -81,13 +90,21 @@ def views_of(method: Method, name: str, count: int = 16) -> list[View]:
     """Views of the pictures, drawn under a name."""
     encoder = method.encoder
     images = torch.from_numpy(pictures(count))
-    return draw_views(images, method.views, SIZE, mean=encoder.mean, std=encoder.std, generator=generator(name))
+    return draw_views(
+        images,
+        method.views,
+        SIZE,
+        mean=encoder.mean,
+        std=encoder.std,
+        generator=generator(name),
+        multiple=encoder.patch or 1,
+    )
 
 
 def check_loss(plugin: Plugin) -> None:
     """One finite number, with a gradient in every weight of the encoder that the features depend on."""
-    method = small(plugin)
-    loss = method(views_of(method, "loss"))
+    method, views = ready(plugin, "loss")
+    loss = method(views)
     require(loss.shape == (), f"loss: must be a scalar, has shape {tuple(loss.shape)}")
     require(math.isfinite(loss.item()), f"loss: is {loss.item()} on random images")
     loss.backward()
@@ -98,19 +115,27 @@ def check_loss(plugin: Plugin) -> None:
 
 
 def check_learns(plugin: Plugin) -> None:
-    """Thirty steps on one batch lower the loss."""
-    method = small(plugin).train()
+    """Thirty steps on one batch lower the loss, against what a teacher or a queue asks for by then."""
+    method, views = ready(plugin, "learns")
     optimiser = torch.optim.Adam(method.parameters(), lr=1e-3)
-    views, losses = views_of(method, "learns"), []
+    untrained = {name: p.detach().clone() for name, p in method.named_parameters() if p.requires_grad}
     for step in range(30):
         seed_library("learns", step)
+        method.progress = step / 30
         loss = method(views)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         method.after_step((step + 1) / 30)
-        losses.append(loss.item())
-    require(sum(losses[-5:]) < sum(losses[:5]), f"30 steps on one batch: loss {losses[0]:.4f} -> {losses[-1]:.4f}")
+    state = {name: value.clone() for name, value in method.state_dict().items()}
+    before, after = (_loss_with(method, views, weights) for weights in ({**state, **untrained}, state))
+    require(after < before, f"30 steps on one batch: loss {before:.4f} -> {after:.4f}")
+
+
+def _loss_with(method: Method, views: list[View], state: dict[str, torch.Tensor]) -> float:
+    method.load_state_dict(state)
+    seed_library("learnt")
+    return float(method(views).item())
 
 
 def check_views(plugin: Plugin) -> None:

@@ -6,10 +6,11 @@ What a plug-in accepts is known from the registry, so a misspelt setting is foun
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from bench.encoders.names import token_backbones
 from bench.errors import BenchError, unknown
 from bench.keys import plain
 from bench.registry import Plugin, Registry, discover
@@ -24,6 +25,9 @@ class Data:
     root: str = "data"
     missing: Literal["phantom", "error", "skip"] = "phantom"
     phantom_cases: int = field(default=96, metadata={"min": 16})  # cases of each published part
+    audit: Literal["near", "same"] = (
+        "near"  # a corpus holds nothing that looks like, or nothing that is, a scored image
+    )
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,19 @@ class Pretrain:
     lr: float = field(default=1e-3, metadata={"min": 0.0})
     weight_decay: float = field(default=1e-4, metadata={"min": 0.0})
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    milestones: tuple[float, ...] = (0.6, 0.8)  # shares of training at which "step" divides the rate by ten
+    milestones: tuple[float, ...] = (0.6, 0.8)  # shares of training at which "step" multiplies the rate by `decay`
     warmup_epochs: float = field(default=1.0, metadata={"min": 0.0})
     precision: Literal["auto", "32", "bf16"] = "auto"  # auto: bf16 on a GPU, 32 on a CPU
     checkpoint_minutes: float = field(default=10.0, metadata={"min": 0.0})
+    decay: float = field(default=0.1, metadata={"min": 0.0, "added": True})
+    clip: float = field(default=0.0, metadata={"min": 0.0, "added": True})  # largest norm of the gradient; 0: any
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What can change a number, for the key. What was added later is in it where it is not as before."""
+        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("checkpoint_minutes", "corpus")}
+        old = {f.name: f.default for f in fields(self) if f.metadata.get("added")}
+        return {name: value for name, value in told.items() if name not in old or value != old[name]}
 
     @property
     def sources(self) -> int:
@@ -136,7 +149,7 @@ def load(path: Path, *, data: str | None = None) -> Grid:
             raise unknown("section", key, SECTIONS, where=where)
     registry = discover(_plugins(table, where), root=path.parent)
     head = _section(_Bench, table, "bench", where)
-    pretrain = _section(Pretrain, table, "pretrain", where)
+    pretrain = _recipe(subtable(table, "pretrain", f"{where}: [pretrain]"), Pretrain(), f"{where}: [pretrain]")
     place = _section(Data, table, "data", where)
     if override := data or os.environ.get("BENCH_DATA"):
         place = replace(place, root=str(Path(override).absolute()))
@@ -178,6 +191,18 @@ def _section(cls: type[C], table: Mapping[str, Any], name: str, where: str) -> C
     return read(cls, subtable(table, name, f"{where}: [{name}]"), f"{where}: [{name}]")
 
 
+def _recipe(given: Mapping[str, Any], base: Pretrain, where: str) -> Pretrain:
+    """A pretrain table on top of the recipe that it names or, without one, of `base`."""
+    own = dict(given)
+    if "recipe" in own:
+        recipes = tomllib.loads((Path(__file__).parent / "recipes.toml").read_text(encoding="utf-8"))
+        name = convert(own.pop("recipe"), str, f"{where} recipe")
+        if name not in recipes:
+            raise unknown("recipe", name, recipes, where=where)
+        base = read(Pretrain, recipes[name], f"recipes.toml: [{name}]", base=Pretrain(corpus=base.corpus))
+    return read(Pretrain, own, where, base=base)
+
+
 def _plugins(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
     value: tuple[str, ...] = convert(table.get("plugins", []), tuple[str, ...], f"{where}: plugins")
     return value
@@ -217,9 +242,20 @@ def _methods(table: Mapping[str, Any], registry: Registry, pretrain: Pretrain, w
         if silent and plugin.decorator == "foundation_model":
             raise BenchError(f"{place} pretrain: `{plugin.name}` is not pretrained; {min(silent)} would change nothing")
         given = {k: v for k, v in given.items() if k not in ("pretrain", "views", "weights")}
-        recipe = read(Pretrain, own, f"{place} pretrain", base=pretrain)
+        recipe = _recipe(own, pretrain, f"{place} pretrain")
+        _check_backbone(plugin, recipe.backbone, place)
         entries.append(MethodEntry(label, plugin, settings(plugin, given, place), recipe, plain(views), weights))
     return tuple(entries)
+
+
+def _check_backbone(plugin: Plugin, backbone: str, where: str) -> None:
+    """Refuse a method that hides patches on a backbone that has none, before anything runs."""
+    name = backbone.split()[0].partition(".")[0] if backbone.strip() else backbone
+    if plugin.info.get("needs") == "tokens" and name not in token_backbones():
+        raise BenchError(
+            f"{where}: `{plugin.name}` hides patches from its encoder, and `{name}` is no plain vision transformer of"
+            f' timm; give the entry one, such as backbone = "vit_small_patch16_224"'
+        )
 
 
 def _check_views(views: Views, where: str) -> None:

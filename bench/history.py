@@ -33,6 +33,10 @@ class History:
             self.epoch.setdefault(name, []).append(value)
         return [noted["loss"] for noted in steps]
 
+    def note(self, values: dict[str, float]) -> None:
+        """Numbers of the epoch as a whole, the same in every process."""
+        self.epoch |= {name: [value] for name, value in values.items()}
+
     def close_epoch(self) -> None:
         """The epoch under way is over: its means."""
         before = len(self.means.get("loss", ()))

@@ -1,15 +1,20 @@
 """The torch half of the contract: an Encoder, the Features it gives, the View it sees, the Method that trains it."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from bench.errors import BenchError
 from bench.spec import MethodInfo, Views
+
+KEPT = ("loss", "effective_rank", "embedding_std")  # what the history of every pretraining holds
 
 
 class Features(NamedTuple):
@@ -32,6 +37,7 @@ class Encoder(nn.Module, ABC):
     image_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    patch: int = 0  # pixels of a token's side, where the backbone is a plain transformer
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Features:
@@ -48,12 +54,13 @@ class View:
     """A batch of random crops, one of each source image, and where in its source each of them lies.
 
     `boxes` are (top, left, height, width) as fractions of the source, before the flips; `flips` tells which crops were
-    mirrored (left to right, top to bottom) after they were cut.
+    mirrored (left to right, top to bottom) after they were cut. `numbers` are the places of the sources in the corpus.
     """
 
     images: Float[Tensor, "b 3 h w"]
     boxes: Float[Tensor, "b 4"]
     flips: Bool[Tensor, "b 2"]
+    numbers: Int64[Tensor, " b"]
 
 
 class Method(nn.Module, ABC):
@@ -64,7 +71,9 @@ class Method(nn.Module, ABC):
     """
 
     info: ClassVar[MethodInfo]
-    views: ClassVar[Views] = Views()
+    encoder: Encoder
+    progress: float = 0.0  # share of training done, in [0, 1): the engine sets it before each step
+    views: Views = Views()  # of the class: the method's own; of an object: those it is trained with
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -75,17 +84,31 @@ class Method(nn.Module, ABC):
     def loss(self, views: list[View]) -> Float[Tensor, ""]:
         """The objective on the views of one batch: global crops first, then local crops."""
 
+    def begin(self, images: int) -> None:
+        """Called once, before the first step or a resume, with the size of the corpus: make what has a row an image."""
+
+    def before_epoch(self, epoch: int, batches: Iterator[list[View]]) -> None:
+        """Called in training mode before the first step of each epoch, from 0.
+
+        `batches` are views of this process's share of the corpus, drawn for this call; what is not asked for costs
+        nothing.
+        """
+
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step with the share of training done, in (0, 1]: move a teacher, fill a queue."""
+
+    def trained(self) -> Encoder:
+        """The encoder that is kept and evaluated: the one that learns, unless the method's paper keeps its teacher."""
+        return self.encoder
 
     def log(self, name: str, value: Tensor | float | int) -> None:
         """Note a number of this step, in `loss` or `after_step`: the record keeps its mean over each epoch.
 
-        The value stays on its device, so that nothing waits for it. Raises BenchError for the name `loss`, which is
-        kept anyway, and for more than one number.
+        The value stays on its device, so that nothing waits for it. Raises BenchError for a name that is kept anyway
+        (`KEPT`), and for more than one number.
         """
-        if name == "loss":
-            raise BenchError("log: `loss` is kept of every method; log under another name")
+        if name in KEPT:
+            raise BenchError(f"log: `{name}` is kept of every method; log under another name")
         if isinstance(value, Tensor) and value.numel() != 1:
             raise BenchError(f"log: `{name}` must be one number, has shape {tuple(value.shape)}")
         device = next(self.parameters()).device
@@ -106,6 +129,33 @@ class Method(nn.Module, ABC):
             raise TypeError(
                 f"{cls.__name__} must derive from Method itself: methods share by function, not by inheritance"
             )
+
+
+def embed(encoder: Encoder, views: list[View]) -> list[Features]:
+    """The features of each view. Those of one size go through together, as DINO's and SwAV's code has multi-crop."""
+    found: list[Features] = []
+    for _, group in groupby(views, key=lambda view: view.images.shape[2:]):
+        same = list(group)
+        pooled, maps = encoder(torch.cat([view.images for view in same]))
+        levels = [level.chunk(len(same)) for level in maps]
+        found += [
+            Features(vector, tuple(parts)) for vector, *parts in zip(pooled.chunk(len(same)), *levels, strict=True)
+        ]
+    return found
+
+
+def rising(momentum: float, progress: float) -> float:
+    """A teacher's momentum, from `momentum` at the start to 1 at the end (Grill et al. 2020, section 3.3)."""
+    return 1 - (1 - momentum) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """The rows of all processes, in the order of their ranks, without a gradient."""
+    if not distributed():
+        return rows.detach()
+    parts = [torch.empty_like(rows) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, rows.detach().contiguous())
+    return torch.cat(parts)
 
 
 def distributed() -> bool:

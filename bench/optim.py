@@ -33,8 +33,8 @@ def optimizer(method: nn.Module, recipe: Pretrain) -> torch.optim.Optimizer:
 def learning_rate(recipe: Pretrain, step: int, steps: int) -> float:
     """Rate of optimiser step `step` in [0, steps): linear warm-up from the first step, then the schedule.
 
-    Cosine falls to zero over the steps after the warm-up (Loshchilov and Hutter 2017, eq. 5, one cycle); "step" divides
-    by ten at each of `milestones`, which are shares of all steps.
+    Cosine falls to zero over the steps after the warm-up (Loshchilov and Hutter 2017, eq. 5, one cycle); "step"
+    multiplies by `decay` at each of `milestones`, which are shares of all steps.
     """
     warmup = round(recipe.warmup_epochs * steps / recipe.epochs)
     if step < warmup:
@@ -43,7 +43,7 @@ def learning_rate(recipe: Pretrain, step: int, steps: int) -> float:
         case "cosine":
             return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
         case "step":
-            return recipe.lr * 0.1 ** _passed(recipe.milestones, step / steps)
+            return recipe.lr * recipe.decay ** _passed(recipe.milestones, step / steps)
         case "constant":
             return recipe.lr
 

@@ -4,21 +4,18 @@ There are two kinds of job. `method/pretrain/seed` trains an encoder; `method/ta
 one. Features and decoded images are caches inside a cell, keyed in the same way, and no jobs of their own.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from bench.config import Grid, MethodEntry, ProtocolEntry, TaskEntry
+from bench.config import Grid, MethodEntry, Pretrain, ProtocolEntry, TaskEntry
 from bench.errors import BenchError
 from bench.keys import ENGINE, Parts, differences, digest, plain
 from bench.sources import MEMO, Source, find_sources
 from bench.store import Record, Store
 
 State = Literal["cached", "run", "failed", "blocked"]
-
-# What of the recipe changes no number: how often a checkpoint is written.
-NOT_NUMBERS = ("checkpoint_minutes", "corpus")
 
 
 @dataclass(frozen=True)
@@ -93,15 +90,28 @@ def _pretraining(
     recipe = entry.pretrain
     used = tuple(sources[name] for name in recipe.corpus if name in sources)
     init, blocked = (recipe.init, "") if recipe.init in ("random", "imagenet") else _file(grid, recipe.init)
-    numbers = {k: v for k, v in asdict(recipe).items() if k not in NOT_NUMBERS}
-    parts |= {"recipe": {**numbers, "init": init, "source_size": recipe.sources}, "views": entry.views, "seed": seed}
+    parts |= {
+        "recipe": {**recipe.numbers, "init": init, "source_size": recipe.sources},
+        "views": entry.views,
+        "seed": seed,
+    }
     parts["corpus"] = [{"kind": s.kind, "fingerprint": s.training} for s in used]
     parts = plain(parts)
     broken = [f"corpus `{s.name}`: {s.error}" for s in used if s.error]
     broken += [f"corpus `{name}` is missing" for name in recipe.corpus if name not in sources]
+    broken += _misused(used, recipe)
     blocked = blocked or "; ".join(broken)
     name = f"{entry.label}/pretrain/{seed}"
     return Job(name, "pretrain", entry, seed, parts, digest(parts), sources=used, blocked=blocked)
+
+
+def _misused(used: Sequence[Source], recipe: Pretrain) -> Iterator[str]:
+    """Why a built corpus cannot be used as the recipe says."""
+    for source in used:
+        if source.size and len(used) > 1:
+            yield f"corpus `{source.name}` was built and must be the only one; describe all sources in its file"
+        if source.size and recipe.source_size not in (0, source.size):
+            yield f"corpus `{source.name}` holds images of {source.size} px; leave [pretrain] source_size out"
 
 
 def _file(grid: Grid, name: str) -> tuple[str, str]:

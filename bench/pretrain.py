@@ -20,13 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.collapse import PROBED, probe
 from bench.config import Pretrain
+from bench.data.storage import Batch, Held, Images, open_images
 from bench.errors import BenchError
 from bench.files import sync
 from bench.history import History
 from bench.optim import learning_rate, optimizer
 from bench.random import generator, seed_library
-from bench.spec import Method, Views
+from bench.spec import Method, View, Views
 from bench.views import draw_views
 
 if TYPE_CHECKING:
@@ -36,7 +38,14 @@ if TYPE_CHECKING:
 READ_EVERY = {"cuda": 20}
 
 Progress = Callable[[str, int, int], None]
-Images = np.ndarray[Any, np.dtype[np.uint8]]
+Array = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+class Corpus(NamedTuple):
+    """A built corpus: its folder, and the numbers of images in it that are not trained on."""
+
+    folder: Path
+    left_out: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -56,11 +65,12 @@ class Trained(NamedTuple):
     weights: dict[str, Tensor]
     history: dict[str, list[float]]
     images_per_second: float
+    images: int  # in the corpus, less those left out
 
 
 def pretrain(
     build: Callable[[], Method],
-    images: Images,
+    images: Array | Corpus,
     recipe: Pretrain,
     *,
     views: Views,
@@ -70,7 +80,7 @@ def pretrain(
     partial: Path | None = None,
     progress: Progress | None = None,
 ) -> Trained:
-    """Pretrain a method on (n, 3, S, S) 8-bit images and return its encoder's weights.
+    """Pretrain a method on (n, 3, S, S) 8-bit images, or on a built corpus, and return its encoder's weights.
 
     `build` makes the method with its initial weights; it is called under a library seed of its own, in every process
     when there are several `devices`. `partial` is the folder of the checkpoint, from which a killed run goes on.
@@ -78,8 +88,6 @@ def pretrain(
     """
     from lightning_fabric import Fabric
 
-    if len(images) < recipe.batch_size:
-        raise BenchError(f"[pretrain] batch_size {recipe.batch_size} is more than the corpus's {len(images)} images")
     if recipe.batch_size % (recipe.accumulate * devices):
         raise BenchError(
             f"[pretrain] batch_size must be a multiple of accumulate x devices ({recipe.accumulate} x {devices})"
@@ -93,6 +101,8 @@ def pretrain(
         precision="bf16-mixed" if half else "32-true",
     )
     loop = _Loop(build, images, recipe, views, seed, partial, progress or _silent)
+    if (found := len(loop.corpus)) < recipe.batch_size:
+        raise BenchError(f"[pretrain] batch_size {recipe.batch_size} is more than the corpus's {found} images")
     return loop.run(fabric) if devices == 1 else _launch(loop, fabric)
 
 
@@ -103,10 +113,12 @@ def _launch(loop: "_Loop", fabric: "Fabric") -> Trained:
     images = loop.images
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "trained.pt"
-        corpus = Path(str(images.filename)) if isinstance(images, np.memmap) else Path(folder) / "corpus.npy"
-        if not corpus.exists():
-            np.save(corpus, loop.source)  # as an argument it would block the pipe to a process that dies at its start
-        work = functools.partial(_run_to_file, loop=replace(loop, images=corpus, progress=_silent), result=result)
+        if isinstance(images, np.ndarray):  # as an argument it would block the pipe to a process that dies at its start
+            file = Path(str(images.filename)) if isinstance(images, np.memmap) else Path(folder) / "corpus.npy"
+            if not file.exists():
+                np.save(file, images)
+            images = file
+        work = functools.partial(_run_to_file, loop=replace(loop, images=images, progress=_silent), result=result)
         try:
             fabric.launch(work)
         except ProcessRaisedException as exc:  # its message is the traceback of the process that failed first
@@ -132,7 +144,7 @@ class _Loop:
     """All that a process of the pretraining needs; it is pickled to each."""
 
     build: Callable[[], Method]
-    images: Images | Path
+    images: Array | Corpus | Path
     recipe: Pretrain
     views: Views
     seed: int
@@ -140,12 +152,14 @@ class _Loop:
     progress: Progress
 
     @cached_property
-    def source(self) -> Images:
-        return np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images
+    def corpus(self) -> Images:
+        if isinstance(self.images, Corpus):
+            return open_images(self.images.folder, left_out=self.images.left_out)
+        return Held(np.load(self.images, mmap_mode="c") if isinstance(self.images, Path) else self.images)
 
     @property
     def steps_per_epoch(self) -> int:
-        return len(self.source) // self.recipe.batch_size
+        return self.corpus.steps(self.recipe.batch_size)
 
     @property
     def steps(self) -> int:
@@ -154,16 +168,20 @@ class _Loop:
     def run(self, fabric: "Fabric") -> Trained:
         seed_library("init", self.seed)
         method = self.build().to(memory_format=torch.channels_last)
-        encoder = method.encoder
+        method.views = self.views
+        corpus = _on_device(self.corpus, fabric.device)
+        method.begin(corpus.places)
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             method = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)
         wrapped, steps = fabric.setup(method, optimizer(method, self.recipe))
         run = self._resume(method, steps, fabric)
-        source = _on_device(self.source, fabric.device)
         method.train()
         began, first, saved = time.monotonic(), run.step, time.monotonic()
-        while run.step < self.steps:
-            self._step(run, fabric, wrapped, method, steps, source)
+        for batch in self._batches(run, method, fabric, corpus):
+            self._step(run, fabric, wrapped, method, steps, batch)
+            if run.step % self.steps_per_epoch == 0:
+                run.history.note(probe(method.trained(), corpus.sample(PROBED), self.recipe.image_size))
+                run.history.close_epoch()
             # What is not read may have diverged, and is of this process alone.
             due = not run.history.unread and time.monotonic() - saved >= 60 * self.recipe.checkpoint_minutes
             if self.partial and due and fabric.global_rank == 0:
@@ -171,11 +189,24 @@ class _Loop:
                 saved = time.monotonic()
             self.progress("images", run.step * self.recipe.batch_size, self.steps * self.recipe.batch_size)
         seconds = max(time.monotonic() - began, 1e-9)
-        weights = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
-        return Trained(weights, run.history.means, (run.step - first) * self.recipe.batch_size / seconds)
+        weights = {k: v.detach().cpu().contiguous() for k, v in method.trained().state_dict().items()}
+        speed = (run.step - first) * self.recipe.batch_size / seconds
+        return Trained(weights, run.history.means, speed, len(corpus))
+
+    def _batches(self, run: Run, method: Method, fabric: "Fabric", corpus: Images) -> Iterator[Batch]:
+        """This process's share of every batch that is still to come; the method's hook goes before each epoch."""
+        share = {"processes": fabric.world_size, "process": fabric.global_rank, "batch_size": self.recipe.batch_size}
+        while run.step < self.steps:
+            epoch, place = divmod(run.step, self.steps_per_epoch)
+            if place == 0:
+                draws = generator("before", self.seed, epoch, fabric.global_rank)
+                batches = corpus.batches(self.seed, epoch, **share)
+                seed_library("epoch", self.seed, epoch)
+                method.before_epoch(epoch, (self._views(batch, method, fabric, draws) for batch in batches))
+            yield from corpus.batches(self.seed, epoch, first=place, **share)
 
     def _step(
-        self, run: Run, fabric: "Fabric", wrapped: Any, method: Method, optimiser: torch.optim.Optimizer, source: Tensor
+        self, run: Run, fabric: "Fabric", wrapped: Any, method: Method, optimiser: torch.optim.Optimizer, batch: Batch
     ) -> None:
         """One optimiser step: the batch in `accumulate` parts, each with views of its own."""
         seed_library("step", self.seed, run.step, fabric.global_rank)
@@ -183,15 +214,18 @@ class _Loop:
         for group in optimiser.param_groups:
             group["lr"] = rate
         method.logged.clear()
-        parts = list(self._parts(run.step, fabric))
+        method.progress = run.step / self.steps
+        parts = list(map(Batch, *(values.chunk(self.recipe.accumulate) for values in batch)))
         total = torch.zeros((), device=fabric.device)
-        for number, rows in enumerate(parts):
+        for number, part in enumerate(parts):
             draws = generator("views", self.seed, run.step, fabric.global_rank, number)
-            views = self._views(source, rows, method, fabric, draws)
+            views = self._views(part, method, fabric, draws)
             with fabric.no_backward_sync(wrapped, enabled=number < len(parts) - 1):
                 loss = wrapped(views) / len(parts)
                 fabric.backward(loss)
             total += loss.detach()
+        if self.recipe.clip:
+            fabric.clip_gradients(wrapped, optimiser, max_norm=self.recipe.clip, error_if_nonfinite=False)
         optimiser.step()
         optimiser.zero_grad()
         run.step += 1
@@ -201,21 +235,18 @@ class _Loop:
         epoch_over = run.step % self.steps_per_epoch == 0
         if epoch_over or len(run.history.unread) >= READ_EVERY.get(fabric.device.type, 1):
             self._read(run, fabric.world_size)
-        if epoch_over:
-            run.history.close_epoch()
 
-    def _parts(self, step: int, fabric: "Fabric") -> Iterator[Tensor]:
-        """Indices of this process's share of the batch, in the parts it is computed in."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        order = torch.randperm(len(self.source), generator=generator("order", self.seed, epoch))
-        batch = order[place * self.recipe.batch_size : (place + 1) * self.recipe.batch_size]
-        return iter(batch[fabric.global_rank :: fabric.world_size].chunk(self.recipe.accumulate))
-
-    def _views(self, source: Tensor, rows: Tensor, method: Method, fabric: "Fabric", draws: torch.Generator) -> Any:
-        batch = source[rows.to(source.device)].to(fabric.device, non_blocking=True)
+    def _views(self, batch: Batch, method: Method, fabric: "Fabric", draws: torch.Generator) -> list[View]:
         encoder = method.encoder
         return draw_views(
-            batch, self.views, self.recipe.image_size, mean=encoder.mean, std=encoder.std, generator=draws
+            batch.images.to(fabric.device, non_blocking=True),
+            self.views,
+            self.recipe.image_size,
+            mean=encoder.mean,
+            std=encoder.std,
+            generator=draws,
+            numbers=batch.numbers,
+            multiple=encoder.patch or 1,
         )
 
     def _read(self, run: Run, processes: int) -> None:
@@ -262,9 +293,10 @@ class _Loop:
         return run
 
 
-def _on_device(images: Images, device: torch.device) -> Tensor:
-    """The corpus as a tensor: on a GPU where it takes at most a quarter of the free memory, else where it is."""
-    source = torch.from_numpy(images)
-    if device.type == "cuda" and images.nbytes < torch.cuda.mem_get_info(device)[0] / 4:
-        return source.to(device)
-    return source
+def _on_device(corpus: Images, device: torch.device) -> Images:
+    """The corpus, on a GPU where it is held and takes at most a quarter of the free memory; else where it is."""
+    if device.type != "cuda" or not isinstance(corpus, Held):
+        return corpus
+    if corpus.images.nbytes < torch.cuda.mem_get_info(device)[0] / 4:
+        corpus.images = corpus.images.to(device)
+    return corpus

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from bench import __version__
+from bench.collapse import verdict
 from bench.config import MethodEntry
 from bench.encoders.checkpoint import load_weights
 from bench.encoders.timm import TimmEncoder
@@ -24,7 +25,7 @@ from bench.errors import BenchError, reason
 from bench.executors import Place
 from bench.keys import digest
 from bench.plan import Job
-from bench.pretrain import pretrain
+from bench.pretrain import Array, Corpus, pretrain
 from bench.random import seed_library
 from bench.spec import Context, Encoder, Method, Scores, Views
 from bench.store import Record, Store, write_scores
@@ -50,13 +51,8 @@ def run(job: Job, place: Place, progress: Progress) -> Record:
 def _pretrain(job: Job, place: Place, store: Store, progress: Progress) -> Record:
     from safetensors.torch import save_file
 
-    from bench.data.cache import decoded
-
     entry, recipe, started, clock = job.method, job.method.pretrain, _now(), time.monotonic()
-    cases = [case for source in job.sources for case in source.training_cases()]
-    seal = digest([[s.kind, s.training] for s in job.sources])
-    folder = store.root / "cache" / "images"
-    images = decoded([case.image for case in cases], recipe.sources, seal, folder)
+    images = _corpus(job, store)
     views = read(Views, entry.views, "views", base=entry.plugin.load().views)
     init = recipe.init if recipe.init in ("random", "imagenet") else str(place.base / recipe.init)
     trained = pretrain(
@@ -72,13 +68,26 @@ def _pretrain(job: Job, place: Place, store: Store, progress: Progress) -> Recor
     )
     facts = _facts(job, place, started, time.monotonic() - clock)
     facts |= {
-        "images": len(images),
+        "images": trained.images,
         "images_per_second": round(trained.images_per_second, 2),
+        "audit": {source.name: dict(source.audit) for source in job.sources},
+        "collapsed": verdict(trained.history),
         "history": {
             name: [mean if math.isfinite(mean) else None for mean in means] for name, means in trained.history.items()
         },
     }
     return store.commit(facts, lambda draft: save_file(trained.weights, draft / "encoder.safetensors"))
+
+
+def _corpus(job: Job, store: Store) -> Array | Corpus:
+    """What a pretraining learns from: a built corpus, or the images of tasks and folders, decoded once."""
+    from bench.data.cache import decoded
+
+    if job.sources[0].size:
+        return Corpus(job.sources[0].folder, job.sources[0].numbers)
+    cases = [case for source in job.sources for case in source.training_cases()]
+    seal = digest([[s.kind, s.training] for s in job.sources])
+    return decoded([case.image for case in cases], job.method.pretrain.sources, seal, store.root / "cache" / "images")
 
 
 def build_method(entry: MethodEntry, init: str) -> Method:
@@ -114,8 +123,15 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
         "summary": {metric: float(np.mean(values)) for metric, values in scores.values.items()},
         "cases": {name: len(cases) for name, cases in context.splits},
         "chosen": dict(scores.chosen),
+        "collapsed": _collapsed(job, store),
     }
     return store.commit(facts, partial(_write, scores))
+
+
+def _collapsed(job: Job, store: Store) -> str:
+    """What is said of the pretraining that a cell evaluates."""
+    record = store.record(job.encoder) if job.needs else None
+    return str(record.facts.get("collapsed", "")) if record else ""
 
 
 def _require_finite(scores: Scores, protocol: str) -> None:
@@ -172,7 +188,7 @@ def _facts(job: Job, place: Place, started: str, seconds: float) -> dict[str, An
                 "found": s.found,
                 "official": s.official,
                 "test_cases_seen_in_training": s.seen,
-                "left_out_of_corpus": len(s.left_out),
+                "left_out_of_corpus": len(s.left_out) + len(s.numbers),
             }
             for s in job.sources
         ],

@@ -1,32 +1,36 @@
 """The data behind a grid as found on this disk: real, phantom or missing, how complete, and what may be pretrained on.
 
-Nothing is pretrained on that is scored: an image of a corpus whose bytes are those of a validation or test image of the
-grid is left out, whatever its name and folder. Published splits are not always clean of such images themselves; a task
-keeps its split, and `seen` says how many of its test cases lie in its training part too.
+Nothing is pretrained on that is scored: an image of a corpus that is, or looks like, a validation or test image of the
+grid is left out with the rest of its case, whatever its name and folder (`bench.leaks`). Published splits are not
+always clean of such images themselves; a task keeps its split, and `seen` says how many of its test cases lie in its
+training part too.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError, reason
 from bench.keys import digest
+from bench.leaks import Leaks, Pictures, find_leaks, of_corpus, of_files
 from bench.registry import Plugin
 from bench.spec import Case, Splits
 from bench.store import Store
 
 if TYPE_CHECKING:
     from bench.config import Grid
+    from bench.data.audit import Entry
 
-MEMO = "fingerprints.json"  # in the store: digests of files, so that those that did not change are not read again
+# In the store: digests and looks of files, so that those that did not change are not read again.
+MEMO, LOOKS = "fingerprints.json", "looks.npy"
 
 Kind = Literal["real", "phantom"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A task's data, or a corpus folder."""
+    """A task's data, a folder of images, or a corpus that was built."""
 
     name: str
     folder: Path
@@ -37,8 +41,11 @@ class Source:
     official: int = 0
     seen: int = 0  # test cases whose bytes are those of a training image of the same task
     left_out: frozenset[str] = frozenset()  # ids of training cases that are not pretrained on
+    numbers: frozenset[int] = frozenset()  # the same of a built corpus: places in it
+    audit: Mapping[str, Any] = field(default_factory=dict)  # what was found of it among the scored images
+    size: int = 0  # pixels of the images of a built corpus
     error: str = ""
-    plugin: Plugin | None = field(default=None, repr=False)  # the task's; a corpus folder has none
+    plugin: Plugin | None = field(default=None, repr=False)  # the task's; a folder has none
 
     def training_cases(self) -> tuple[Case, ...]:
         """What may be pretrained on: the training part of a task, all of a folder, less what is scored elsewhere."""
@@ -46,19 +53,25 @@ class Source:
         return tuple(case for case in cases if case.id not in self.left_out)
 
 
-def find_sources(grid: "Grid", store: Store) -> dict[str, Source]:
-    """The data of every task and corpus of the grid; a task that is missing and may be skipped is left out."""
+def find_sources(grid: "Grid", store: Store, corpora: Sequence[str] | None = None) -> dict[str, Source]:
+    """The data of every task and corpus of the grid; a task that is missing and may be skipped is left out.
+
+    `corpora` are looked at in place of the grid's own.
+    """
     tasks = {p.name for p in grid.registry.all("task")}
-    corpora = [name for e in grid.methods if e.plugin.decorator == "ssl_method" for name in e.pretrain.corpus]
-    named = {t.name: None for t in grid.tasks} | dict.fromkeys(corpora)
+    trained = [entry for entry in grid.methods if entry.plugin.decorator == "ssl_method"]
+    looked_at = dict.fromkeys(corpora or [name for entry in trained for name in entry.pretrain.corpus])
+    named = {t.name: None for t in grid.tasks} | looked_at
     found: dict[str, Source] = {}
     splits: dict[str, Splits] = {}
     for name in named:
-        if name not in tasks:
+        if is_built(grid.path.parent / name):
+            found[name] = _built_source(grid, name)
+        elif name not in tasks:
             found[name], splits[name] = _folder_source(grid, name)
         elif (source := _task_source(grid, name)) is not None:
             found[name], splits[name] = source
-    return _sealed(found, splits, store.root / MEMO)
+    return _sealed(found, splits, tuple(looked_at), grid.data.audit == "near", store.root)
 
 
 def _task_source(grid: "Grid", name: str) -> tuple[Source, Splits] | None:
@@ -94,20 +107,44 @@ def _folder_source(grid: "Grid", name: str) -> tuple[Source, Splits]:
     return Source(name, folder, "phantom" if is_phantom(folder) else "real", found=len(splits.train)), splits
 
 
-def _sealed(found: Mapping[str, Source], splits: Mapping[str, Splits], memo: Path) -> dict[str, Source]:
-    """The sources with what their bytes tell: fingerprints, what is seen twice, and what no corpus may hold."""
-    from bench.data.folders import digests
+def is_built(folder: Path) -> bool:
+    """Whether a folder holds a corpus that `bench corpus build` made."""
+    return (folder / "corpus.json").is_file()
 
-    result, bytes_of = dict(found), dict[Path, str]()
+
+def _built_source(grid: "Grid", name: str) -> Source:
+    from bench.data.manifest import read_about
+
+    folder = grid.path.parent / name
+    try:
+        about = read_about(folder)
+        kind: Kind = "phantom" if any(one["phantom"] for one in about["sources"].values()) else "real"
+        found = about["images"] + about["copies"]
+        return Source(name, folder, kind, fingerprint=about["fingerprint"], found=found, size=about["size"])
+    except (BenchError, KeyError, TypeError, AttributeError) as exc:
+        return Source(name, folder, error=f"{folder}: is no corpus that can be used: {reason(exc)}")
+
+
+def _sealed(
+    found: Mapping[str, Source], splits: Mapping[str, Splits], corpora: tuple[str, ...], look: bool, root: Path
+) -> dict[str, Source]:
+    """The sources with what their images tell: fingerprints, what is seen twice, and what no corpus may hold."""
+    result, pictures = dict(found), dict[str, Pictures]()
     for name, parts in splits.items():
-        images = [case.image for _, cases in parts for case in cases]
+        if found[name].error or found[name].fingerprint:  # is not there, or is drawn when the grid is run
+            continue
         try:
-            bytes_of |= zip(images, digests(images, memo), strict=True)
+            pictures[name] = of_files(name, parts, root / MEMO, root / LOOKS if look and corpora else None)
         except BenchError as exc:
             result[name] = replace(found[name], error=str(exc))
-    ready = {name: parts for name, parts in splits.items() if not (result[name].error or result[name].fingerprint)}
-    scored = {bytes_of[case.image] for parts in ready.values() for case in (*parts.val, *parts.test)}
-    return result | {name: _seal(result[name], parts, bytes_of, scored) for name, parts in ready.items()}
+    scored = [entry for name in pictures for entry in pictures[name].scored]
+    for name, seen in pictures.items():
+        leaks = find_leaks(seen.training, scored) if name in corpora else Leaks()
+        result[name] = _seal(result[name], splits[name], seen.bytes_of, leaks)
+    for name, source in result.items():
+        if source.size and not source.error:
+            result[name] = _seal_built(source, scored, root)
+    return result
 
 
 def fingerprint(splits: Splits, bytes_of: Mapping[Path, str]) -> str:
@@ -115,16 +152,26 @@ def fingerprint(splits: Splits, bytes_of: Mapping[Path, str]) -> str:
     return digest([[part, c.id, c.target, bytes_of[c.image]] for part, cases in splits for c in cases])
 
 
-def _seal(source: Source, parts: Splits, bytes_of: Mapping[Path, str], scored: Set[str]) -> Source:
+def _seal(source: Source, parts: Splits, bytes_of: Mapping[Path, str], leaks: Leaks) -> Source:
     train = {bytes_of[case.image] for case in parts.train}
-    left_out = frozenset(case.id for case in parts.train if bytes_of[case.image] in scored)
+    kept = [case for case in parts.train if case.id not in leaks.cases]
     return replace(
         source,
         fingerprint=fingerprint(parts, bytes_of),
-        training=digest([[c.id, bytes_of[c.image]] for c in parts.train if c.id not in left_out]),
+        training=digest([[c.id, bytes_of[c.image]] for c in kept]),
         seen=sum(bytes_of[case.image] in train for case in parts.test),
-        left_out=left_out,
+        left_out=leaks.cases,
+        audit=leaks.audit,
     )
+
+
+def _seal_built(source: Source, scored: "Sequence[Entry]", root: Path) -> Source:
+    try:
+        leaks = of_corpus(source.folder, scored, root / "audits")
+    except BenchError as exc:
+        return replace(source, error=str(exc))
+    training = digest([source.fingerprint, sorted(leaks.numbers)]) if leaks.numbers else source.fingerprint
+    return replace(source, training=training, numbers=leaks.numbers, audit=leaks.audit)
 
 
 def folder_cases(folder: Path) -> tuple[Case, ...]:

@@ -68,20 +68,23 @@ class MethodInfo:
     licence: str = ""
     trained_on: str = ""
     seeded: bool = True  # False: every seed has the same encoder
+    needs: str = ""  # "tokens": a backbone that is a plain vision transformer, of which patches can be hidden
     small: Settings = field(default_factory=dict)  # settings the contract suite uses
 
 
 T = TypeVar("T", bound=type)
 
 
-def ssl_method(name: str, *, paper: str, small: Settings | None = None) -> Callable[[T], T]:
+def ssl_method(name: str, *, paper: str, needs: str = "", small: Settings | None = None) -> Callable[[T], T]:
     """Mark a `Method` subclass as the plug-in `name`; its keyword-only arguments are its settings.
 
+    `needs="tokens"` is for methods that hide patches from their encoder: other backbones are refused before they run.
     All arguments are literals: the registry reads them, and the defaults of the settings, without importing the file.
     """
 
     def mark(cls: T) -> T:
-        cls.info = MethodInfo(name=name, kind="ssl", paper=paper, small=small or {})  # type: ignore[attr-defined]
+        info = MethodInfo(name=name, kind="ssl", paper=paper, needs=needs, small=small or {})
+        cls.info = info  # type: ignore[attr-defined]
         return cls
 
     return mark

@@ -40,21 +40,27 @@ def draw_views(
     mean: Sequence[float],
     std: Sequence[float],
     generator: torch.Generator,
+    numbers: Int64[Tensor, " b"] | None = None,
+    multiple: int = 1,
 ) -> list[View]:
     """One random view of each image for each crop of `views`: global crops of `size` pixels, then local crops.
 
-    `mean` and `std` are of pixels in [0, 1]; `generator` is a CPU generator, the only source of randomness. Images in
-    channels_last memory (as a decoder leaves them) are cropped faster.
+    `mean` and `std` are of pixels in [0, 1]; `generator` is a CPU generator, the only source of randomness. `numbers`
+    are the images' places in the corpus (without: in the batch). A size of local crops that is not given is a
+    `multiple` of pixels. Images in channels_last memory (as a decoder leaves them) are cropped faster.
     """
     result = []
+    numbers = torch.arange(len(images)) if numbers is None else numbers
+    local = views.local_size or max(1, round(size * 96 / 224 / multiple)) * multiple
     autocast = torch.autocast(images.device.type, enabled=False)  # in bfloat16 the matrices would coarsen the pixels
     for k in range(views.global_crops + views.local_crops):
         draw = draw_parameters(len(images), images.shape[2:], views, k, generator)
-        side = size if k < views.global_crops else views.local_size or round(size * 96 / 224)
+        side = size if k < views.global_crops else local
         with autocast:
             pixels = render(images, draw, side, views, mean, std)
         boxes = draw.boxes.float() / torch.tensor(images.shape[2:]).repeat(2)
-        result.append(View(pixels, boxes.to(images.device), draw.flips.to(images.device)))
+        where = (boxes, draw.flips, numbers)
+        result.append(View(pixels, *(geometry.to(images.device) for geometry in where)))
     return result
 
 

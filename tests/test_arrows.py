@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted(f for folder in ("methods", "tasks") for f in (ROOT / folder).glob("*.py"))
 ENGINE = sorted((ROOT / "bench").rglob("*.py"))
-OPEN_TO_PLUGINS = {"spec", "registry", "nn", "views", "encoders", "data", "protocols", "matching", "errors"}
+OPEN_TO_PLUGINS = {"spec", "registry", "nn", "modules", "views", "encoders", "data", "protocols", "matching", "errors"}
 HEAVY = {
     *("timm", "lightly", "open_clip", "transformers", "segment_anything", "segmentation_models_pytorch", "monai"),
     *("ray", "submitit", "detectron2", "lightning_fabric", "pytorch_lightning", "torchvision", "sklearn", "scipy"),

@@ -97,7 +97,8 @@ CORE = (
     *("segmentation-models-pytorch", "monai", "faster-coco-eval", "scikit-learn", "scipy", "pandas", "pyarrow", "rich"),
     *("typer", "jaxtyping", "safetensors", "pillow", "nibabel", "pydicom", "matplotlib", "pytorch-lightning"),
 )
-PACKAGES = [*((name, "") for name in CORE), ("ray", "ray"), ("submitit", "slurm")]
+EXTRA = (("ray", "ray"), ("submitit", "slurm"), ("SimpleITK", "corpora"), ("h5py", "corpora"))
+PACKAGES = [*((name, "") for name in CORE), *EXTRA]
 
 
 def _python() -> dict[str, str]:

@@ -87,7 +87,8 @@ class Reporter:
         facts = record.facts if record else {}
         if job.kind == "pretrain":
             loss = facts.get("history", {}).get("loss") or [float("nan")]
-            return f"loss {loss[0]:.3f} -> {loss[-1]:.3f}, {facts.get('images_per_second', 0):.0f} images/s"
+            said = f"loss {loss[0]:.3f} -> {loss[-1]:.3f}, {facts.get('images_per_second', 0):.0f} images/s"
+            return f"{said}; COLLAPSED: {facts['collapsed']}" if facts.get("collapsed") else said
         return ", ".join(f"{metric} {value:.4f}" for metric, value in facts.get("summary", {}).items())
 
     def view(self) -> "RenderableType":

@@ -185,6 +185,7 @@ def _print_record(facts: dict[str, Any]) -> None:
         "error",
         "pretraining",
         "summary",
+        "collapsed",
         "chosen",
         "cases",
         "seconds",

@@ -49,6 +49,11 @@ def caption(table: Table, *, best: str) -> list[str]:
     lines.append(f"{best}: best mean of a column, ties alike, among cells with every seed done")
     lines.append("cases found of the official data set: " + "; ".join(f"{task} {n}" for task, n in tasks.items()))
     lines += [f"{task}: {n} test images are also training images, byte for byte" for task, n in _seen(table).items()]
+    lines += [
+        f"{row.method}: its pretraining collapsed (seeds {', '.join(map(str, row.collapsed))})"
+        for row in table.rows
+        if row.collapsed
+    ]
     if not table.averaged:
         lines.append("no mean over columns: their metrics differ")
     return lines + [_footnote(row, table.columns) for row in table.rows if not row.complete]
@@ -235,7 +240,8 @@ def json(tables: Sequence[Table]) -> list[dict[str, Any]]:
     Table: name ("real" or "phantom"), title, level, interval, seeds, columns, rows.
     Column: name ("task/protocol"), task, protocol, metric, higher_is_better, found, official (0: unknown), seen
     (test cases whose image is also a training image).
-    Row: name (the method entry), complete, mean, cells (in the order of the columns).
+    Row: name (the method entry), complete, mean, collapsed (seeds whose pretraining did), cells (in the order of the
+    columns).
     Cell: name ("method/task/protocol"), state ("done", "partial", "failed", "pending", "absent"), mean, std, low,
     high, cases, seeds (asked for), seeds_done, seeds_failed, seeds_pending (lists), best.
     """
@@ -253,7 +259,8 @@ def _json_row(row: Row, columns: tuple[Column, ...]) -> dict[str, Any]:
         {"name": f"{row.method}/{column.name}"} | _cell_facts(cell)
         for cell, column in zip(row.cells, columns, strict=True)
     ]
-    return {"name": row.method, "complete": row.complete, "mean": row.mean, "cells": cells}
+    facts = {"name": row.method, "complete": row.complete, "mean": row.mean, "collapsed": list(row.collapsed)}
+    return {**facts, "cells": cells}
 
 
 def _column_facts(column: Column) -> dict[str, Any]:

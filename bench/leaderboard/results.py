@@ -46,6 +46,7 @@ def _stored(record: Record) -> Result:
         cases=tuple(found),
         values=np.array(list(found.values()), dtype=np.float64),
         seen=facts["data"][0].get("test_cases_seen_in_training", 0),
+        collapsed=bool(facts.get("collapsed")),
     )
 
 
@@ -68,4 +69,5 @@ def _result(planned: Planned) -> Result:
         cases=tuple(found),
         values=np.array(list(found.values()), dtype=np.float64),
         seen=source.seen,
+        collapsed=bool(planned.record and planned.record.facts.get("collapsed")),
     )

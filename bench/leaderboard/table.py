@@ -39,6 +39,7 @@ class Result:
     values: Float[np.ndarray, " cases"]
     higher_is_better: bool = True
     seen: int = 0  # test cases whose image is also a training image of the task, as published
+    collapsed: bool = False  # whether the pretraining behind it did
 
     def __post_init__(self) -> None:
         """Refuse what cannot be averaged."""
@@ -132,6 +133,7 @@ class Row:
     method: str
     cells: tuple[Cell, ...]
     mean: float | None
+    collapsed: tuple[int, ...] = ()  # seeds whose pretraining collapsed
 
     @property
     def complete(self) -> bool:
@@ -189,10 +191,14 @@ def _table(results: list[Result], level: float) -> Table:
         for cells, column in zip(grid.values(), columns, strict=True)
     ]
     rows = tuple(
-        Row(method, cells, _mean_over_columns(cells) if len(metrics) == 1 else None)
+        Row(method, cells, _mean_over_columns(cells) if len(metrics) == 1 else None, _collapsed(results, method))
         for method, cells in zip(methods, zip(*by_column, strict=True), strict=True)
     )
     return Table(results[0].phantom, columns, rows, tuple(dict.fromkeys(r.seed for r in results)), level, INTERVAL)
+
+
+def _collapsed(results: list[Result], method: str) -> tuple[int, ...]:
+    return tuple(sorted({result.seed for result in results if result.collapsed and result.method == method}))
 
 
 def _column(results: list[Result]) -> Column:

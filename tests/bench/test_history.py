@@ -84,6 +84,7 @@ def everything(method, step):
         method.log("infinite", math.inf if step == 4 else -math.inf)
 
 
+WATCHED = ("effective_rank", "embedding_std")  # of every pretraining
 EXPECTED = {
     "loss": [1.5, 5.5, 9.5],
     "tensor": [3.0, 11.0, 19.0],
@@ -98,8 +99,8 @@ EXPECTED = {
 
 def test_the_history_is_the_mean_over_the_steps_that_logged():
     found = train(everything)
-    assert found == EXPECTED
     assert next(iter(found)) == "loss"
+    assert {name: means for name, means in found.items() if name not in WATCHED} == EXPECTED
 
 
 @pytest.mark.parametrize("seldom", [1, 3])  # as on a GPU, where steps wait to be read
@@ -205,7 +206,7 @@ def test_two_processes_keep_the_mean_also_when_stopped_and_of_names_that_one_of_
     with pytest.raises(Exception, match="stopped here"):
         run(3)
     assert torch.load(tmp_path / "partial" / "state.pt")["step"] == 3
-    assert run(99) == {
+    assert {name: means for name, means in run(99).items() if name not in WATCHED} == {
         "loss": [1.0, 3.0],
         "mean": [5.5, 7.5],
         "of one": [1.0, 3.0],

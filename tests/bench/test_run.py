@@ -66,4 +66,5 @@ def test_a_number_that_is_not_finite_is_null_in_the_record_and_stops_nothing(wri
     history = dict(record.facts["history"])
     first, last = history.pop("loss")
     assert 0 < last < first
+    assert all(len(history.pop(name)) == 2 for name in ("effective_rank", "embedding_std"))
     assert history == {"one": [1.0, 1.0], "bad": [None, None]}

@@ -88,7 +88,7 @@ FAULTS = {
     "gradient in some weights": (
         METHOD,
         ".pooled",
-        ".maps[1].mean((2, 3)).repeat(1, 8)",
+        ".maps[1].mean((2, 3)).repeat(1, 3)",
         2,
         "weights of the encoder, such as",
     ),
@@ -106,7 +106,7 @@ FAULTS = {
         "return encoder\n\n",
         "encoder.dim = 7\n    return encoder\n\n",
         1,
-        r"\(4, 512\), and dim is 7",
+        r"\(4, 96\), and dim is 7",
     ),
     "strides lie": (
         ENCODER,

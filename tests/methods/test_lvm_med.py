@@ -1,5 +1,7 @@
 """LVM-Med's loss assembled again from its parts, one graph and one pair of nodes at a time; and its settings."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
@@ -10,7 +12,6 @@ from bench.matching import solve
 from bench.matching.affinity import local_affinity, positions
 from bench.matching.graphs import nearest_neighbours
 from bench.registry import discover
-from bench.spec import View
 
 PLUGIN = discover().get("method", "lvm_med", where="tests")
 
@@ -22,7 +23,7 @@ def build(**settings):
 
 def local_views(views, size=16):
     """The views again, at half the size: local crops have another map."""
-    return [View(view.images[..., :size, :size], view.boxes, view.flips) for view in views]
+    return [replace(view, images=view.images[..., :size, :size]) for view in views]
 
 
 def affinities(method, one, other):

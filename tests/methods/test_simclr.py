@@ -1,13 +1,13 @@
 """SimCLR's loss against a slow double loop of the paper's equation 1."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from bench.checks import small, views_of
 from bench.registry import discover
-from bench.spec import View
 
 PLUGIN = discover().get("method", "simclr", where="tests")
 
@@ -46,13 +46,13 @@ def test_the_loss_is_equation_1(batch, temperature):
 def test_settings_reach_the_loss_and_the_head():
     method = PLUGIN.load()(small(PLUGIN).encoder, temperature=0.2, hidden=32, dim=4)
     assert method.criterion.temperature == 0.2
-    assert [tuple(p.shape) for p in method.head.parameters() if p.ndim == 2] == [(32, 512), (4, 32)]
+    assert [tuple(p.shape) for p in method.head.parameters() if p.ndim == 2] == [(32, method.encoder.dim), (4, 32)]
     assert PLUGIN.settings == {"temperature": 0.1, "hidden": 2048, "dim": 128}  # the paper's
 
 
 def test_views_that_agree_have_a_lower_loss_than_views_that_do_not():
     method = small(PLUGIN).eval()
     views = views_of(method, "agree", 8)
-    turned = View(views[0].images.roll(1, 0), views[0].boxes, views[0].flips)
+    turned = replace(views[0], images=views[0].images.roll(1, 0))
     with torch.no_grad():
         assert method.loss([views[0], views[0]]) < method.loss([views[0], turned])

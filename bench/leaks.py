@@ -1,0 +1,117 @@
+"""What a corpus may not hold: images that the grid scores on, told by their bytes and by their looks.
+
+The looks of files and the audits of built corpora are kept in the store, so that a plan is quick the second time.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.errors import BenchError
+from bench.files import write_whole
+from bench.keys import digest
+from bench.spec import Case, Splits
+
+if TYPE_CHECKING:
+    from bench.data.audit import Entry
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What is left out of a corpus: ids of cases, or numbers of images of a built one; and the audit that says why."""
+
+    cases: frozenset[str] = frozenset()
+    numbers: frozenset[int] = frozenset()
+    audit: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Pictures(NamedTuple):
+    """The images of a task or folder: digests of their files, and entries of those trained on and those scored."""
+
+    bytes_of: dict[Path, str]
+    training: "list[Entry]"
+    scored: "list[Entry]"
+
+
+def of_files(name: str, parts: Splits, memo: Path, looks: Path | None) -> Pictures:
+    """The images of all splits of a source; without `looks`, the file for them, only their bytes are looked at.
+
+    Raises BenchError where a file cannot be read.
+    """
+    import numpy as np
+
+    from bench.data.audit import Entry
+    from bench.data.folders import digests
+    from bench.data.likeness import VIEWS, WORDS, hashes
+
+    cases = [case for _, part in parts for case in part]
+    images = [case.image for case in cases]
+    found = digests(images, memo)
+    # An image that cannot be read fails the cells that need it when they run, and hides no leak of another.
+    words = hashes(images, looks, strict=False) if looks else np.zeros((len(images), VIEWS * WORDS), np.uint64)
+    seen = {
+        case.id: Entry(name, case.id, case.id, sha256, word)
+        for case, sha256, word in zip(cases, found, words, strict=True)
+    }
+
+    def entries(chosen: Sequence[Case]) -> "list[Entry]":
+        return [seen[case.id] for case in chosen]
+
+    return Pictures(dict(zip(images, found, strict=True)), entries(parts.train), entries((*parts.val, *parts.test)))
+
+
+def find_leaks(training: "Sequence[Entry]", scored: "Sequence[Entry]") -> Leaks:
+    """What of a task's or folder's training images is scored."""
+    from bench.data.audit import audit
+
+    found = audit(training, scored)
+    both = set(found.cases)
+    return Leaks(frozenset(entry.case for entry in training if entry.of in both), audit=found.plain())
+
+
+def of_corpus(folder: Path, scored: "Sequence[Entry]", memo: Path) -> Leaks:
+    """What of a built corpus is scored. Raises BenchError where its manifest is not the one that was built."""
+    from bench.data.likeness import THRESHOLD, VERSION
+    from bench.data.manifest import read_about
+
+    about = read_about(folder)
+    manifest = about["manifest_sha256"]
+    told = [[entry.of, entry.sha256, [int(word) for word in entry.words]] for entry in scored]
+    path = memo / f"{digest([VERSION, THRESHOLD, manifest, told])}.json"
+    try:
+        known = json.loads(path.read_bytes())
+        return Leaks(numbers=frozenset(map(int, known["numbers"])), audit=dict(known["audit"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        leaks = _audited(folder, about, scored)
+    try:
+        write_whole(path, json.dumps({"numbers": sorted(leaks.numbers), "audit": leaks.audit}).encode())
+    except OSError:  # it only saves time: a store that is read-only may lack it
+        return leaks
+    return leaks
+
+
+def _audited(folder: Path, about: Mapping[str, Any], scored: "Sequence[Entry]") -> Leaks:
+    import numpy as np
+
+    from bench.data.audit import Entry, audit
+    from bench.data.manifest import digest as digest_of
+    from bench.data.manifest import read_manifest
+
+    if digest_of(folder) != about["manifest_sha256"]:
+        raise BenchError(f"{folder}: its manifest is not the one that was built; build the corpus again")
+    rows = read_manifest(folder, ["number", "source", "case", "path", "slice", "sha256", "hash"])
+    columns = {name: rows[name].to_pylist() for name in ("number", "source", "case", "path", "slice", "sha256")}
+    words = np.asarray(rows["hash"].combine_chunks().flatten(), np.uint64).reshape(len(rows), -1)
+    tasks = {name: table.get("task") or name for name, table in about["spec"]["sources"].items()}
+    entries = [
+        Entry(tasks[source], case, f"{path}[{place}]" if place >= 0 else path, sha256, word)
+        for source, case, path, place, sha256, word in zip(
+            *(columns[name] for name in ("source", "case", "path", "slice", "sha256")), words, strict=True
+        )
+    ]
+    found = audit(entries, scored)
+    both = set(found.cases)
+    numbers = (number for number, entry in zip(columns["number"], entries, strict=True) if entry.of in both)
+    return Leaks(numbers=frozenset(numbers), audit=found.plain())
