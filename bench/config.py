@@ -6,13 +6,15 @@ What a plug-in accepts is known from the registry, so a misspelt setting is foun
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from bench.encoders.names import token_backbones
 from bench.errors import BenchError, unknown
 from bench.keys import plain
+from bench.recipes import Pretrain as Pretrain
+from bench.recipes import read_recipe
 from bench.registry import Plugin, Registry, discover
 from bench.spec import Settings, Views
 from bench.values import convert, like, read, subtable
@@ -28,42 +30,6 @@ class Data:
     audit: Literal["near", "same"] = (
         "near"  # a corpus holds nothing that looks like, or nothing that is, a scored image
     )
-
-
-@dataclass(frozen=True)
-class Pretrain:
-    """How methods are pretrained. A method entry may override any of it in its own `pretrain` table."""
-
-    corpus: tuple[str, ...] = ()  # tasks, of which only training images are used, or folders of images
-    backbone: str = "resnet18"
-    init: str = "random"  # or "imagenet", or a checkpoint file
-    image_size: int = field(default=64, metadata={"min": 8})  # pixels, side of a global crop and of evaluation
-    source_size: int = field(default=0, metadata={"min": 0})  # pixels of the square that views are cut from; 0: twice
-    epochs: int = field(default=100, metadata={"min": 1})
-    batch_size: int = field(default=64, metadata={"min": 2})  # images of an optimiser step, over all devices
-    accumulate: int = field(default=1, metadata={"min": 1})  # parts that a batch is computed in
-    optimizer: Literal["adamw", "adam", "sgd", "lars"] = "adamw"
-    lr: float = field(default=1e-3, metadata={"min": 0.0})
-    weight_decay: float = field(default=1e-4, metadata={"min": 0.0})
-    schedule: Literal["cosine", "step", "constant"] = "cosine"
-    milestones: tuple[float, ...] = (0.6, 0.8)  # shares of training at which "step" multiplies the rate by `decay`
-    warmup_epochs: float = field(default=1.0, metadata={"min": 0.0})
-    precision: Literal["auto", "32", "bf16"] = "auto"  # auto: bf16 on a GPU, 32 on a CPU
-    checkpoint_minutes: float = field(default=10.0, metadata={"min": 0.0})
-    decay: float = field(default=0.1, metadata={"min": 0.0, "added": True})
-    clip: float = field(default=0.0, metadata={"min": 0.0, "added": True})  # largest norm of the gradient; 0: any
-
-    @property
-    def numbers(self) -> dict[str, Any]:
-        """What can change a number, for the key. What was added later is in it where it is not as before."""
-        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("checkpoint_minutes", "corpus")}
-        old = {f.name: f.default for f in fields(self) if f.metadata.get("added")}
-        return {name: value for name, value in told.items() if name not in old or value != old[name]}
-
-    @property
-    def sources(self) -> int:
-        """Side, in pixels, of the stored images that views are cut from."""
-        return self.source_size or 2 * self.image_size
 
 
 @dataclass(frozen=True)
@@ -149,7 +115,7 @@ def load(path: Path, *, data: str | None = None) -> Grid:
             raise unknown("section", key, SECTIONS, where=where)
     registry = discover(_plugins(table, where), root=path.parent)
     head = _section(_Bench, table, "bench", where)
-    pretrain = _recipe(subtable(table, "pretrain", f"{where}: [pretrain]"), Pretrain(), f"{where}: [pretrain]")
+    pretrain = read_recipe(subtable(table, "pretrain", f"{where}: [pretrain]"), Pretrain(), f"{where}: [pretrain]")
     place = _section(Data, table, "data", where)
     if override := data or os.environ.get("BENCH_DATA"):
         place = replace(place, root=str(Path(override).absolute()))
@@ -191,18 +157,6 @@ def _section(cls: type[C], table: Mapping[str, Any], name: str, where: str) -> C
     return read(cls, subtable(table, name, f"{where}: [{name}]"), f"{where}: [{name}]")
 
 
-def _recipe(given: Mapping[str, Any], base: Pretrain, where: str) -> Pretrain:
-    """A pretrain table on top of the recipe that it names or, without one, of `base`."""
-    own = dict(given)
-    if "recipe" in own:
-        recipes = tomllib.loads((Path(__file__).parent / "recipes.toml").read_text(encoding="utf-8"))
-        name = convert(own.pop("recipe"), str, f"{where} recipe")
-        if name not in recipes:
-            raise unknown("recipe", name, recipes, where=where)
-        base = read(Pretrain, recipes[name], f"recipes.toml: [{name}]", base=Pretrain(corpus=base.corpus))
-    return read(Pretrain, own, where, base=base)
-
-
 def _plugins(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
     value: tuple[str, ...] = convert(table.get("plugins", []), tuple[str, ...], f"{where}: plugins")
     return value
@@ -242,7 +196,7 @@ def _methods(table: Mapping[str, Any], registry: Registry, pretrain: Pretrain, w
         if silent and plugin.decorator == "foundation_model":
             raise BenchError(f"{place} pretrain: `{plugin.name}` is not pretrained; {min(silent)} would change nothing")
         given = {k: v for k, v in given.items() if k not in ("pretrain", "views", "weights")}
-        recipe = _recipe(own, pretrain, f"{place} pretrain")
+        recipe = read_recipe(own, pretrain, f"{place} pretrain")
         _check_backbone(plugin, recipe.backbone, place)
         entries.append(MethodEntry(label, plugin, settings(plugin, given, place), recipe, plain(views), weights))
     return tuple(entries)

@@ -4,7 +4,8 @@ The looks of files and the audits of built corpora are kept in the store, so tha
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -62,34 +63,45 @@ def of_files(name: str, parts: Splits, memo: Path, looks: Path | None) -> Pictur
     return Pictures(dict(zip(images, found, strict=True)), entries(parts.train), entries((*parts.val, *parts.test)))
 
 
-def find_leaks(training: "Sequence[Entry]", scored: "Sequence[Entry]") -> Leaks:
+def of_pictures(training: "Sequence[Entry]", scored: "Sequence[Entry]", memo: Path) -> Leaks:
     """What of a task's or folder's training images is scored."""
+    return _kept(memo, _told(training), scored, lambda: _found(training, scored))
+
+
+def of_corpus(folder: Path, scored: "Sequence[Entry]", memo: Path) -> Leaks:
+    """What of a built corpus is scored. Raises BenchError where its manifest is not the one that was built."""
+    from bench.data.manifest import read_about
+
+    about = read_about(folder)
+    return _kept(memo, about["manifest_sha256"], scored, lambda: _audited(folder, about, scored))
+
+
+def _kept(memo: Path, corpus: Any, scored: "Sequence[Entry]", look: Callable[[], Leaks]) -> Leaks:
+    """What was found before of this corpus and these scored images or, failing that, what `look` finds."""
+    from bench.data.likeness import THRESHOLD, VERSION
+
+    path = memo / f"{digest([VERSION, THRESHOLD, corpus, _told(scored)])}.json"
+    try:
+        known = json.loads(path.read_bytes())
+        return Leaks(frozenset(known["cases"]), frozenset(map(int, known["numbers"])), dict(known["audit"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        leaks = look()
+    told = {"cases": sorted(leaks.cases), "numbers": sorted(leaks.numbers), "audit": leaks.audit}
+    with suppress(OSError):  # it only saves time: a store that is read-only may lack it
+        write_whole(path, json.dumps(told).encode())
+    return leaks
+
+
+def _told(entries: "Sequence[Entry]") -> list[Any]:
+    return [[entry.of, entry.name, entry.sha256, entry.words.tolist()] for entry in entries]
+
+
+def _found(training: "Sequence[Entry]", scored: "Sequence[Entry]") -> Leaks:
     from bench.data.audit import audit
 
     found = audit(training, scored)
     both = set(found.cases)
     return Leaks(frozenset(entry.case for entry in training if entry.of in both), audit=found.plain())
-
-
-def of_corpus(folder: Path, scored: "Sequence[Entry]", memo: Path) -> Leaks:
-    """What of a built corpus is scored. Raises BenchError where its manifest is not the one that was built."""
-    from bench.data.likeness import THRESHOLD, VERSION
-    from bench.data.manifest import read_about
-
-    about = read_about(folder)
-    manifest = about["manifest_sha256"]
-    told = [[entry.of, entry.sha256, [int(word) for word in entry.words]] for entry in scored]
-    path = memo / f"{digest([VERSION, THRESHOLD, manifest, told])}.json"
-    try:
-        known = json.loads(path.read_bytes())
-        return Leaks(numbers=frozenset(map(int, known["numbers"])), audit=dict(known["audit"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        leaks = _audited(folder, about, scored)
-    try:
-        write_whole(path, json.dumps({"numbers": sorted(leaks.numbers), "audit": leaks.audit}).encode())
-    except OSError:  # it only saves time: a store that is read-only may lack it
-        return leaks
-    return leaks
 
 
 def _audited(folder: Path, about: Mapping[str, Any], scored: "Sequence[Entry]") -> Leaks:

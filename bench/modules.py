@@ -1,5 +1,6 @@
-"""What methods share: a teacher that follows its student, a queue of the latest embeddings, and spherical k-means."""
+"""What methods share: a teacher that follows, weights at rest, a queue of the latest embeddings, spherical k-means."""
 
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -8,9 +9,15 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from bench.nn import Encoder, View, distributed, embed, gathered
+from bench.nn import Encoder, Method, View, distributed, embed, gathered
 
 CHUNK = 8192  # rows that are compared with all centroids at once, to bound the memory of their likeness
+
+
+def hold(method: Method, weights: Iterable[Tensor], share: float) -> None:
+    """Have weights of a method learn nothing in the first `share` of training."""
+    for weight in weights:
+        weight.register_hook(lambda gradient: gradient * (method.progress >= share))
 
 
 class Teacher(nn.Module):

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, ClassVar, NamedTuple
@@ -147,6 +147,12 @@ def embed(encoder: Encoder, views: list[View]) -> list[Features]:
 def rising(momentum: float, progress: float) -> float:
     """A teacher's momentum, from `momentum` at the start to 1 at the end (Grill et al. 2020, section 3.3)."""
     return 1 - (1 - momentum) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def warmed(ends: Sequence[float], progress: float, share: float) -> float:
+    """A teacher's temperature: along a line from the first of `ends` to the second in the first `share` of training."""
+    low, high = ends
+    return low + (high - low) * min(1.0, progress / share)
 
 
 def gathered(rows: Tensor) -> Tensor:

@@ -188,7 +188,7 @@ def _facts(job: Job, place: Place, started: str, seconds: float) -> dict[str, An
                 "found": s.found,
                 "official": s.official,
                 "test_cases_seen_in_training": s.seen,
-                "left_out_of_corpus": len(s.left_out) + len(s.numbers),
+                "left_out_of_corpus": s.excluded,
             }
             for s in job.sources
         ],

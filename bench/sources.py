@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError, reason
 from bench.keys import digest
-from bench.leaks import Leaks, Pictures, find_leaks, of_corpus, of_files
+from bench.leaks import Leaks, Pictures, of_corpus, of_files, of_pictures
 from bench.registry import Plugin
 from bench.spec import Case, Splits
 from bench.store import Store
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from bench.config import Grid
     from bench.data.audit import Entry
 
-# In the store: digests and looks of files, so that those that did not change are not read again.
-MEMO, LOOKS = "fingerprints.json", "looks.npy"
+# In the store: digests, looks and audits, so that what did not change is not read and compared again.
+MEMO, LOOKS, AUDITS = "fingerprints.json", "looks.npy", "audits"
 
 Kind = Literal["real", "phantom"]
 
@@ -46,6 +46,11 @@ class Source:
     size: int = 0  # pixels of the images of a built corpus
     error: str = ""
     plugin: Plugin | None = field(default=None, repr=False)  # the task's; a folder has none
+
+    @property
+    def excluded(self) -> int:
+        """How many images of it are not pretrained on."""
+        return len(self.left_out) + len(self.numbers)
 
     def training_cases(self) -> tuple[Case, ...]:
         """What may be pretrained on: the training part of a task, all of a folder, less what is scored elsewhere."""
@@ -139,7 +144,7 @@ def _sealed(
             result[name] = replace(found[name], error=str(exc))
     scored = [entry for name in pictures for entry in pictures[name].scored]
     for name, seen in pictures.items():
-        leaks = find_leaks(seen.training, scored) if name in corpora else Leaks()
+        leaks = of_pictures(seen.training, scored, root / AUDITS) if name in corpora else Leaks()
         result[name] = _seal(result[name], splits[name], seen.bytes_of, leaks)
     for name, source in result.items():
         if source.size and not source.error:
@@ -167,7 +172,7 @@ def _seal(source: Source, parts: Splits, bytes_of: Mapping[Path, str], leaks: Le
 
 def _seal_built(source: Source, scored: "Sequence[Entry]", root: Path) -> Source:
     try:
-        leaks = of_corpus(source.folder, scored, root / "audits")
+        leaks = of_corpus(source.folder, scored, root / AUDITS)
     except BenchError as exc:
         return replace(source, error=str(exc))
     training = digest([source.fingerprint, sorted(leaks.numbers)]) if leaks.numbers else source.fingerprint

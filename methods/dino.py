@@ -12,8 +12,8 @@ from lightly.loss import DINOLoss
 from lightly.models.modules.heads import DINOProjectionHead
 from torch import Tensor
 
-from bench.modules import Teacher
-from bench.nn import embed, rising
+from bench.modules import Teacher, hold
+from bench.nn import embed, rising, warmed
 from bench.spec import Encoder, Method, View, Views, ssl_method
 
 
@@ -49,7 +49,7 @@ class DINO(Method):
         with warnings.catch_warnings(action="ignore", category=FutureWarning), torch.no_grad():  # older weight_norm
             self.head = DINOProjectionHead(encoder.dim, hidden, bottleneck, dim, not encoder.patch)
         self.teacher = Teacher(encoder, self.head)
-        self.head.get_parameter("last_layer.weight_v").register_hook(lambda grad: grad * (self.progress >= rest))
+        hold(self, [self.head.get_parameter("last_layer.weight_v")], rest)
         self.criterion = DINOLoss(dim)
         self.temperature, self.warmup, self.momentum = teacher_temperature, warmup, momentum
 
@@ -57,9 +57,7 @@ class DINO(Method):
         """Cross-entropy of the student on each crop with the teacher on each other global crop (eq. 3)."""
         wanted = self.teacher(views[: self.views.global_crops])
         given = [self.head(features.pooled) for features in embed(self.encoder, views)]
-        low, high = self.temperature
-        heat = low + (high - low) * min(1.0, self.progress / self.warmup)
-        return self.criterion(wanted, given, teacher_temp=heat)
+        return self.criterion(wanted, given, teacher_temp=warmed(self.temperature, self.progress, self.warmup))
 
     def after_step(self, progress: float) -> None:
         """The teacher follows, ever more slowly (section 3.1)."""

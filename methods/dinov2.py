@@ -15,8 +15,8 @@ from lightly.models.modules.heads import DINOv2ProjectionHead
 from torch import Tensor, nn
 
 from bench.encoders.tokens import block_mask, encode, pool
-from bench.modules import Teacher
-from bench.nn import embed, rising
+from bench.modules import Teacher, hold
+from bench.nn import embed, rising, warmed
 from bench.spec import Encoder, Method, View, Views, ssl_method
 
 
@@ -57,8 +57,7 @@ class DINOv2(Method):
             self.heads = nn.ModuleList(DINOv2ProjectionHead(*sizes) for _ in range(2))  # of an image, of a patch
         self.teacher = Teacher(encoder, self.heads)
         for head in self.heads:
-            for weight in head.get_submodule("last_layer").parameters():
-                weight.register_hook(lambda grad: grad * (self.progress >= rest))
+            hold(self, head.get_submodule("last_layer").parameters(), rest)
         self.mask_token = nn.Parameter(torch.zeros(encoder.dim))
         self.image_loss, self.patch_loss, self.spread = DINOLoss(dim), IBOTPatchLoss(dim), KoLeoLoss()
         self.temperature, self.warmup, self.momentum = teacher_temperature, warmup, momentum
@@ -66,8 +65,7 @@ class DINOv2(Method):
 
     def loss(self, views: list[View]) -> Float[Tensor, ""]:
         """DINO's, iBOT's and KoLeo's terms (section 4): the student's global crops are masked, the teacher's whole."""
-        few, (low, high) = self.views.global_crops, self.temperature
-        heat = low + (high - low) * min(1.0, self.progress / self.warmup)
+        few, heat = self.views.global_crops, warmed(self.temperature, self.progress, self.warmup)
         whole, teacher = torch.cat([view.images for view in views[:few]]), self.teacher.encoder
         mask = block_mask(len(whole), whole.shape[2] // self.encoder.patch, self.mask_ratio, self.masked, whole.device)
         hidden = mask.flatten(1)

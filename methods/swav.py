@@ -12,7 +12,7 @@ from lightly.models.modules.heads import SwaVProjectionHead
 from lightly.models.utils import normalize_weight
 from torch import Tensor, nn
 
-from bench.modules import Queue
+from bench.modules import Queue, hold
 from bench.nn import distributed, embed
 from bench.spec import Encoder, Method, View, Views, ssl_method
 
@@ -40,7 +40,7 @@ class SwAV(Method):
         super().__init__(encoder)
         self.head = SwaVProjectionHead(encoder.dim, 2048, dim)
         self.prototypes = nn.Linear(dim, prototypes, bias=False)
-        self.prototypes.weight.register_hook(lambda gradient: gradient * (self.progress >= rest))
+        hold(self, [self.prototypes.weight], rest)
         self.criterion = SwaVLoss(temperature, sinkhorn_gather_distributed=distributed())
         self.size, self.queue_from, self.dim = queue, queue_from, dim
 

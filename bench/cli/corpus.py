@@ -185,7 +185,7 @@ def audit(
     sources = find_sources(config, Store(config.store), named).values()
     if broken := [source.error for source in sources if source.error and source.name in (named or [source.name])]:
         raise BenchError("; ".join(broken))
-    found = {s.name: {**s.audit, "left_out": len(s.left_out) + len(s.numbers)} for s in sources if s.audit}
+    found = {s.name: {**s.audit, "left_out": s.excluded} for s in sources if s.audit}
     if json:
         as_json(found)
     for name, told in {} if json else found.items():

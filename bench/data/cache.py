@@ -44,7 +44,7 @@ def decoded(
         array = _load(file, shape)
         if array is None:
             with replacing(file) as draft:
-                draft.write(_header(shape))
+                draft.write(header(shape))
                 _decode(paths, size, draft)
             array = _load(file, shape)
     except OSError as error:
@@ -59,22 +59,22 @@ def _name(paths: Sequence[Path], size: int, fingerprint: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _header(shape: Shape) -> bytes:
+def header(shape: Shape) -> bytes:
     """What a .npy file of this shape begins with; numpy pads it to a multiple of 64 bytes."""
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return header.getvalue()
+    written = io.BytesIO()
+    np.lib.format.write_array_header_1_0(written, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return written.getvalue()
 
 
 def _load(path: Path, shape: Shape) -> UInt8[np.ndarray, "n 3 size size"] | None:
     """The array at `path`, mapped; None if there is none, or not one of this shape and of full length."""
-    header = _header(shape)
+    begin = header(shape)
     try:
         with path.open("rb") as file:
-            if file.read(len(header)) != header or path.stat().st_size != len(header) + math.prod(shape):
+            if file.read(len(begin)) != begin or path.stat().st_size != len(begin) + math.prod(shape):
                 return None
             # Copy on write: torch warns of arrays that cannot be written to, and nobody may write to the file.
-            return np.memmap(file, np.uint8, "c", offset=len(header), shape=shape)
+            return np.memmap(file, np.uint8, "c", offset=len(begin), shape=shape)
     except FileNotFoundError:
         return None
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import IO, cast
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.data.manifest import read_manifest
 from bench.data.shards import shard_name
 from bench.data.storage import INDEX, Held, open_images
+from bench.data.stream import spaced
 from bench.errors import BenchError
 
 ORIGINALS, COPIES = 9, 3  # of a source
@@ -55,13 +56,11 @@ def _rows(folder: Path) -> list[tuple[str, list[int], list[int]]]:
         about = ", ".join(filter(None, (modality, organ)))
         copied_too = f", {len(copies)} copies (on the right)" if len(copies) else ""
         label = f"{source} ({about}): {len(originals)} images{copied_too}"
-        rows.append((label, _spaced(originals, ORIGINALS), _spaced(copies, COPIES)))
+        shown = (
+            numbers[spaced(len(numbers), some)].tolist() for numbers, some in ((originals, ORIGINALS), (copies, COPIES))
+        )
+        rows.append((label, *shown))
     return rows
-
-
-def _spaced(numbers: Int64[np.ndarray, " n"], wanted: int) -> list[int]:
-    count = min(len(numbers), wanted)
-    return [int(numbers[i * len(numbers) // count]) for i in range(count)]
 
 
 def _pixels(folder: Path, numbers: Sequence[int]) -> Iterator[UInt8[np.ndarray, "..."]]:

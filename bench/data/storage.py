@@ -5,7 +5,6 @@ build that was interrupted.
 """
 
 import errno
-import io
 import json
 import math
 import shutil
@@ -20,6 +19,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from bench.data.cache import header
 from bench.data.shards import ENDING, Codec, Pixels, Shard, content, described, digest, opened, shard_name, write_shards
 from bench.data.stream import Batch, Stream, spaced, steps
 from bench.errors import BenchError, reason
@@ -191,7 +191,7 @@ def _write_array(folder: Path, images: Iterator[Pixels], size: int) -> Index:
     """One channel until the first image with colours comes, which few corpora need to wait for."""
     count, channels = 0, 1
     with (folder / ARRAY).open("wb+") as file:
-        file.write(_header((0, channels, size, size)))  # numpy leaves room in it for any count
+        file.write(header((0, channels, size, size)))  # numpy leaves room in it for any count
         for image in images:
             if image.ndim == 3 and channels == 1:
                 _colour(file, count, size)
@@ -200,7 +200,7 @@ def _write_array(folder: Path, images: Iterator[Pixels], size: int) -> Index:
             file.write(planes.tobytes())
             count += 1
         file.seek(0)
-        file.write(_header((count, channels, size, size)))
+        file.write(header((count, channels, size, size)))
     return Index("memmap", size, count, (described(folder, ARRAY, count),), channels=channels)
 
 
@@ -213,13 +213,6 @@ def _colour(file: BinaryIO, count: int, size: int) -> None:
         file.seek(begin + number * 3 * plane)
         file.write(3 * grey)
     file.seek(begin + count * 3 * plane)
-
-
-def _header(shape: tuple[int, int, int, int]) -> bytes:
-    """What a .npy file of this shape begins with."""
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return header.getvalue()
 
 
 def open_images(folder: str | Path, *, left_out: Collection[int] = (), threads: int | None = None) -> Held | Stream:
@@ -246,9 +239,9 @@ def verify(folder: str | Path) -> None:
 def _array(folder: str, index: Index) -> UInt8[np.ndarray, "n c s s"]:
     """Copy on write where it is mapped: torch warns of arrays that cannot be written to, and nobody may write."""
     (file,) = index.shards
-    header = _header(index.shape)
+    begin = header(index.shape)
     mend = f"{folder}/{file.name}: is not the array that {INDEX} says; build the corpus again"
-    if file.bytes != len(header) + math.prod(index.shape):
+    if file.bytes != len(begin) + math.prod(index.shape):
         raise BenchError(mend)
     if "://" in folder:
         raw: Pixels = np.frombuffer(content(folder, file), np.uint8)
@@ -257,9 +250,9 @@ def _array(folder: str, index: Index) -> UInt8[np.ndarray, "n c s s"]:
             if (Path(folder) / file.name).stat().st_size != file.bytes:
                 raise BenchError(mend)
             raw = np.memmap(source, np.uint8, "c")
-    if raw[: len(header)].tobytes() != header:
+    if raw[: len(begin)].tobytes() != begin:
         raise BenchError(mend)
-    return raw[len(header) :].reshape(index.shape)
+    return raw[len(begin) :].reshape(index.shape)
 
 
 def _index(folder: str) -> Index:
