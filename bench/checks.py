@@ -14,13 +14,16 @@ import numpy as np
 import torch
 
 from bench.config import Pretrain, settings
+from bench.data.folders import is_volume
+from bench.data.images import read_image
+from bench.data.masks import read_region, read_truth
 from bench.data.phantom import draw
 from bench.encoders.timm import TimmEncoder
 from bench.nn import View
 from bench.pretrain import pretrain
 from bench.random import generator, seed_library
 from bench.registry import Plugin, discover
-from bench.spec import Encoder, FoundationModel, Method, Task, Views
+from bench.spec import Encoder, FoundationModel, Method, Splits, Task, TaskInfo, Views
 from bench.views import draw_views
 
 BACKBONE, TOKENS, SIZE, IMAGES = "test_resnet", "test_vit patch_size=8", 32, 64
@@ -216,27 +219,53 @@ def check_card(plugin: Plugin) -> None:
     require(len(info.classes) >= 2, "task card: fewer than two classes")
     registry = discover()
     for name in info.protocols:
-        found = registry.get("protocol", name, where=f"task `{plugin.name}`")
+        found = registry.get("protocol", name, where=f"task `{plugin.name}`", target=info.target)
         require(
             found.info.get("target", "class") == info.target, f"protocol `{name}` is not for the target {info.target}"
         )
         settings(found, info.recipe.get(name, {}), f"recipe of {name}")
     extra = set(info.recipe) - set(info.protocols)
     require(not extra, f"recipe for protocols that the task does not have: {sorted(extra)}")
+    regions = [number for numbers in (*info.regions.values(), info.release[1]) for number in numbers]
+    strange = {*info.values.values(), *(regions if info.target == "mask" else ())} - set(range(len(info.classes)))
+    require(not strange, f"task card: values, regions or release have classes that are not there: {sorted(strange)}")
 
 
 def check_phantom(plugin: Plugin) -> None:
-    """A phantom drawn in the published layout is read by the task's own reader: splits disjoint, targets in range."""
+    """A phantom drawn in the published layout is read by the task's own reader: splits disjoint, truth in range."""
     task: Task = plugin.load()
     with tempfile.TemporaryDirectory() as folder:
-        draw(task, Path(folder) / "phantom", cases=40)
+        draw(task, Path(folder) / "phantom", cases=40 if task.info.target == "class" else 20)
         splits = task.splits(Path(folder) / "phantom")
+        if task.info.target == "mask":
+            _check_truth(task.info, splits)
     ids = [case.id for _, cases in splits for case in cases]
     require(len(ids) == len(set(ids)), "a case is in two splits, or two cases have one id")
+    groups = [group for _, cases in splits for group in {case.group for case in cases if case.group}]
+    require(len(groups) == len(set(groups)), "a group (a patient) is in two splits")
     for name, cases in splits:
         require(len(cases) > 0, f"{name}: no case in it")
         require(all(0 <= c.target < len(task.info.classes) for c in cases), f"{name}: a target is out of range")
-    require({c.target for c in splits.train} == set(range(len(task.info.classes))), "train: a class is missing")
+    if task.info.target == "class":
+        require({c.target for c in splits.train} == set(range(len(task.info.classes))), "train: a class is missing")
+
+
+def _check_truth(info: TaskInfo, splits: Splits) -> None:
+    """Every case has its files; truth in pictures can be read, and shows every structure to what is trained."""
+    seen: dict[str, set[int]] = {}
+    for name, cases in splits:
+        for case in cases:
+            require(len(case.masks) > 0, f"{name}: {case.id} has no mask")
+            missing = [path.name for path in case.files if not path.is_file()]
+            require(not missing, f"{name}: {case.id} has files that are not there: {missing}")
+            if not is_volume(case.image):  # of volumes, what reads them is tested with the tasks that have them
+                shape = read_image(case.image).shape[:2]
+                truth = read_truth(case.masks, shape, len(info.classes), info.values)
+                seen.setdefault(name, set()).update(np.unique(truth).tolist())
+                if case.region:
+                    read_region(case.region, shape)
+    lacking = set(range(len(info.classes))) - seen.get("train", set(range(len(info.classes))))
+    require(not lacking, f"train: a class is missing, {[info.classes[number] for number in sorted(lacking)]}")
 
 
 METHOD = {

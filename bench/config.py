@@ -16,7 +16,7 @@ from bench.keys import plain
 from bench.recipes import Pretrain as Pretrain
 from bench.recipes import read_recipe
 from bench.registry import Plugin, Registry, discover
-from bench.spec import Settings, Views
+from bench.spec import Settings, Task, Views
 from bench.values import convert, like, read, subtable
 
 
@@ -65,11 +65,18 @@ class ProtocolEntry:
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """A task of the grid and the protocols it is evaluated with."""
+    """A column of the board: a task with the settings that the grid gives, under a label, and its protocols."""
 
     name: str
     plugin: Plugin
-    protocols: tuple[ProtocolEntry, ...]
+    protocols: tuple[ProtocolEntry, ...] = ()
+    settings: Settings = field(default_factory=dict)  # those given: what they lead to is part of the key, not they
+    folder: str = ""  # under the data root, if it is not called like the task
+
+    def load(self) -> Task:
+        """The task itself. Raises BenchError."""
+        loaded: Task = self.plugin.load()
+        return loaded.configured(self.name, self.settings)
 
 
 @dataclass(frozen=True)
@@ -86,11 +93,21 @@ class Grid:
     tasks: tuple[TaskEntry, ...]
     executor: Executor
     registry: Registry
+    keep_predictions: bool = False
 
     @property
     def data_root(self) -> Path:
         """Folder with one folder a task."""
         return self.path.parent / self.data.root
+
+    def task(self, name: str) -> TaskEntry:
+        """The task of that name as the grid has it or, where it has none, with its defaults. Raises BenchError."""
+        entry = next((task for task in self.tasks if task.name == name), None)
+        return entry or TaskEntry(name, self.registry.get("task", name, where=str(self.path)))
+
+    def folder(self, task: TaskEntry) -> Path:
+        """Where the data of a task lie."""
+        return self.data_root / (task.folder or task.name)
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,7 @@ class _Bench:
     name: str = "bench"
     seeds: tuple[int, ...] = (0,)
     store: str = "runs"
+    keep_predictions: bool = False  # of segmentations, as compressed masks
 
 
 C = TypeVar("C")
@@ -134,6 +152,7 @@ def load(path: Path, *, data: str | None = None) -> Grid:
         tasks=_tasks(table, registry, where),
         executor=_section(Executor, table, "executor", where),
         registry=registry,
+        keep_predictions=head.keep_predictions,
     )
     _check_corpus(grid, where)
     return grid
@@ -228,40 +247,48 @@ def _check_views(views: Views, where: str) -> None:
 def _tasks(table: Mapping[str, Any], registry: Registry, where: str) -> tuple[TaskEntry, ...]:
     common = subtable(table, "protocols", f"{where}: [protocols]")
     for name in common:
-        found = registry.get("protocol", name, where=f"{where}: [protocols]")
-        place = f"{where}: [protocols.{name}]"
-        settings(found, subtable(common, name, place), place)
-    entries = []
-    for name in (names := subtable(table, "tasks", f"{where}: [tasks]")):
-        place = f"{where}: [tasks.{name}]"
-        plugin = registry.get("task", name, where=place)
-        given = subtable(names, name, place, ' such as { protocols = ["linear"] }')
-        info = plugin.load().info
-        chosen: tuple[str, ...] = convert(
-            given.get("protocols", list(info.protocols)), tuple[str, ...], f"{place} protocols"
-        )
-        if len(set(chosen)) < len(chosen):
-            raise BenchError(f"{place} protocols: names one twice, got {list(chosen)}")
-        for key in given:
-            if key not in ("protocols", *chosen):
-                raise unknown("key", key, ["protocols", *chosen], where=place)
-        protocols = []
-        for protocol in chosen:
-            found = registry.get("protocol", protocol, where=f"{place} protocols")
-            if protocol not in info.protocols:
-                raise unknown("protocol", protocol, info.protocols, where=f"{place} (its protocols)")
-            given_here = {
-                **info.recipe.get(protocol, {}),
-                **common.get(protocol, {}),
-                **subtable(given, protocol, f"{place} {protocol}"),
-            }
-            protocols.append(ProtocolEntry(found, settings(found, given_here, f"{place} {protocol}")))
-        entries.append(TaskEntry(name, plugin, tuple(protocols)))
-    return tuple(entries)
+        _check_common(registry, name, subtable(common, name, f"{where}: [protocols.{name}]"), where)
+    names = subtable(table, "tasks", f"{where}: [tasks]")
+    return tuple(_task(name, names, common, registry, f"{where}: [tasks.{name}]") for name in names)
+
+
+def _check_common(registry: Registry, name: str, given: Mapping[str, Any], where: str) -> None:
+    """Refuse a setting of [protocols] that no protocol of that name has."""
+    place = f"{where}: [protocols.{name}]"
+    registry.get("protocol", name, where=f"{where}: [protocols]")
+    known = {key: value for p in registry.all("protocol") if p.name == name for key, value in p.settings.items()}
+    for key, value in given.items():
+        if key not in known:
+            raise unknown("setting", key, known, where=place)
+        like(known[key], value, f"{place} {key}")
+
+
+def _task(name: str, names: Mapping[str, Any], common: Mapping[str, Any], registry: Registry, place: str) -> TaskEntry:
+    given = dict(subtable(names, name, place, ' such as { protocols = ["linear"] }'))
+    plugin = registry.get("task", convert(given.pop("plugin", name), str, f"{place} plugin"), where=place)
+    folder = convert(given.pop("folder", ""), str, f"{place} folder")
+    info = plugin.load().info
+    chosen = convert(given.pop("protocols", list(info.protocols)), tuple[str, ...], f"{place} protocols")
+    if len(set(chosen)) < len(chosen):
+        raise BenchError(f"{place} protocols: names one twice, got {list(chosen)}")
+    own = {key: value for key, value in given.items() if key not in chosen}
+    for key in own:
+        if key not in plugin.settings:
+            raise unknown("key", key, ["protocols", "plugin", "folder", *chosen, *plugin.settings], where=place)
+        like(plugin.settings[key], own[key], f"{place} {key}")
+    protocols = []
+    for protocol in chosen:
+        found = registry.get("protocol", protocol, where=f"{place} protocols", target=info.target)
+        if protocol not in info.protocols:
+            raise unknown("protocol", protocol, info.protocols, where=f"{place} (its protocols)")
+        shared = {key: value for key, value in common.get(protocol, {}).items() if key in found.settings}
+        here = {**info.recipe.get(protocol, {}), **shared, **subtable(given, protocol, f"{place} {protocol}")}
+        protocols.append(ProtocolEntry(found, settings(found, here, f"{place} {protocol}")))
+    return TaskEntry(name, plugin, tuple(protocols), plain(own), folder)
 
 
 def _check_corpus(grid: Grid, where: str) -> None:
-    tasks = {p.name for p in grid.registry.all("task")}
+    tasks = {p.name for p in grid.registry.all("task")} | {t.name for t in grid.tasks}
     trained = [entry for entry in grid.methods if entry.plugin.decorator == "ssl_method"]
     for entry in trained:
         if not entry.pretrain.corpus:

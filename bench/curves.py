@@ -9,6 +9,7 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Curve = Sequence[float | None]  # the mean of each epoch; None where there is no finite one
 
@@ -38,9 +39,6 @@ def _number(value: float | None) -> str:
 
 def draw(history: Mapping[str, Curve], title: str, file: Path) -> None:
     """Write the curves as a figure, a panel each. Raises BenchError for a file that is no png, svg or pdf."""
-    if file.suffix.lower() not in ENDINGS:
-        raise BenchError(f"{file}: a figure ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     curves = ordered(history)
@@ -50,6 +48,15 @@ def draw(history: Mapping[str, Curve], title: str, file: Path) -> None:
     figure.suptitle(title, fontsize=9, parse_math=False)
     for number, (name, curve) in enumerate(curves.items(), start=1):
         _panel(figure.add_subplot(down, across, number), name, curve)
+    save(figure, file)
+
+
+def save(figure: "Figure", file: Path) -> None:
+    """Write a figure. Raises BenchError for a file that is no png, svg or pdf, or cannot be written."""
+    if file.suffix.lower() not in ENDINGS:
+        raise BenchError(f"{file}: a figure ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
+    from matplotlib import rc_context
+
     try:
         with rc_context({"pdf.fonttype": 42}):  # TrueType: journals refuse the default, Type 3
             figure.savefig(file)

@@ -29,38 +29,53 @@ class Leaks:
 
 
 class Pictures(NamedTuple):
-    """The images of a task or folder: digests of their files, and entries of those trained on and those scored."""
+    """The images of a task or folder: digests of all files, and entries of those trained on and those scored."""
 
     bytes_of: dict[Path, str]
     training: "list[Entry]"
     scored: "list[Entry]"
 
 
-def of_files(name: str, parts: Splits, memo: Path, looks: Path | None) -> Pictures:
+def of_files(name: str, parts: Splits, memo: Path, looks: Path | None, axis: int = 2) -> Pictures:
     """The images of all splits of a source; without `looks`, the file for them, only their bytes are looked at.
 
-    Raises BenchError where a file cannot be read.
+    Volumes are looked at slice by slice along `axis`. Raises BenchError where a file cannot be read.
     """
+    from bench.data.folders import digests
+
+    cases = [case for _, part in parts for case in part]
+    files = list(dict.fromkeys(file for case in cases for file in case.files))
+    bytes_of = dict(zip(files, digests(files, memo), strict=True))
+    scored = (*parts.val, *parts.test)
+    return Pictures(
+        bytes_of, _entries(name, parts.train, bytes_of, looks, axis), _entries(name, scored, bytes_of, looks, axis)
+    )
+
+
+def _entries(
+    name: str, cases: Sequence[Case], bytes_of: Mapping[Path, str], looks: Path | None, axis: int
+) -> "list[Entry]":
     import numpy as np
 
     from bench.data.audit import Entry
-    from bench.data.folders import digests
-    from bench.data.likeness import VIEWS, WORDS, hashes
+    from bench.data.folders import is_volume
+    from bench.data.likeness import VERSION, VIEWS, WORDS, hashes, volume_hashes
 
-    cases = [case for _, part in parts for case in part]
-    images = [case.image for case in cases]
-    found = digests(images, memo)
-    # An image that cannot be read fails the cells that need it when they run, and hides no leak of another.
-    words = hashes(images, looks, strict=False) if looks else np.zeros((len(images), VIEWS * WORDS), np.uint64)
-    seen = {
-        case.id: Entry(name, case.id, case.id, sha256, word)
-        for case, sha256, word in zip(cases, found, words, strict=True)
-    }
-
-    def entries(chosen: Sequence[Case]) -> "list[Entry]":
-        return [seen[case.id] for case in chosen]
-
-    return Pictures(dict(zip(images, found, strict=True)), entries(parts.train), entries((*parts.val, *parts.test)))
+    pictures = [case.image for case in cases if not is_volume(case.image)]
+    blank = np.zeros((1, VIEWS * WORDS), np.uint64)
+    words = dict.fromkeys((case.image for case in cases), blank)
+    if looks:
+        # An image that cannot be read fails the cells that need it when they run, and hides no leak of another.
+        words |= dict(zip(pictures, hashes(pictures, looks, strict=False)[:, None], strict=True))
+        for case in cases:
+            if is_volume(case.image):
+                kept = looks.parent / looks.stem / f"{bytes_of[case.image]}-{axis}-{VERSION}.npy"
+                words[case.image] = volume_hashes(case.image, axis, kept)
+    return [
+        Entry(name, case.group or case.id, case.id, bytes_of[case.image], word)
+        for case in cases
+        for word in words[case.image]
+    ]
 
 
 def of_pictures(training: "Sequence[Entry]", scored: "Sequence[Entry]", memo: Path) -> Leaks:
@@ -101,7 +116,7 @@ def _found(training: "Sequence[Entry]", scored: "Sequence[Entry]") -> Leaks:
 
     found = audit(training, scored)
     both = set(found.cases)
-    return Leaks(frozenset(entry.case for entry in training if entry.of in both), audit=found.plain())
+    return Leaks(frozenset(entry.name for entry in training if entry.of in both), audit=found.plain())
 
 
 def _audited(folder: Path, about: Mapping[str, Any], scored: "Sequence[Entry]") -> Leaks:

@@ -106,8 +106,10 @@ def _pretraining(
 
 
 def _misused(used: Sequence[Source], recipe: Pretrain) -> Iterator[str]:
-    """Why a built corpus cannot be used as the recipe says."""
+    """Why a corpus cannot be used as the recipe says."""
     for source in used:
+        if source.task and source.task.load().info.case == "volume":
+            yield f"corpus `{source.name}` is of volumes; `bench corpus build` slices them into one that can be used"
         if source.size and len(used) > 1:
             yield f"corpus `{source.name}` was built and must be the only one; describe all sources in its file"
         if source.size and recipe.source_size not in (0, source.size):
@@ -127,13 +129,20 @@ def _file(grid: Grid, name: str) -> tuple[str, str]:
 
 
 def _cell(encoder: Job, task: TaskEntry, protocol: ProtocolEntry, seed: int, source: Source) -> Job:
-    name = protocol.plugin.name
+    name, info = protocol.plugin.name, task.plugin.load().info
+    configured = {f: v for f, v in vars(task.load().info).items() if f in task.settings and v != getattr(info, f)}
     parts = plain(
         {
             "engine": ENGINE,
             "kind": "evaluate",
             "encoder": encoder.parts,
-            "task": {"name": task.name, "source": task.plugin.source, "data": source.fingerprint, "kind": source.kind},
+            "task": {
+                "name": task.plugin.name,
+                "source": task.plugin.source,
+                "data": source.fingerprint,
+                "kind": source.kind,
+                **configured,
+            },
             "protocol": {"name": name, "source": protocol.plugin.source, "settings": protocol.settings},
             "seed": seed,
         }

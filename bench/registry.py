@@ -38,6 +38,11 @@ class Plugin:
     error: str = ""
     line: int = 0  # of the file, where it is defined
 
+    @property
+    def target(self) -> str:
+        """Of a protocol: which tasks it is for."""
+        return str(self.info.get("target", "class"))
+
     def load(self) -> Any:
         """The object itself: a Method class, FoundationModel, Task or Protocol. Raises BenchError with the reason."""
         if self.error:
@@ -62,9 +67,13 @@ class Registry:
         """Plug-ins of a kind, by name."""
         return sorted((p for p in self.plugins if p.kind == kind), key=lambda p: p.name)
 
-    def get(self, kind: str, name: str, *, where: str) -> Plugin:
-        """The plug-in of that name. Raises BenchError with the near names, or with the reason that it is broken."""
+    def get(self, kind: str, name: str, *, where: str, target: str = "") -> Plugin:
+        """The plug-in of that name. Raises BenchError with the near names, or with the reason that it is broken.
+
+        Protocols for different targets may share a name; `target` says which is meant.
+        """
         found = [p for p in self.plugins if (p.kind, p.name) == (kind, name)]
+        found = [p for p in found if target in ("", p.target)] or found
         if not found:
             raise unknown(kind, name, (p.name for p in self.all(kind)), where=where)
         if found[0].error:
@@ -91,9 +100,9 @@ def discover(extra: Sequence[str] = (), *, root: Path | None = None) -> Registry
 
 
 def _without_clashes(found: Sequence[Plugin]) -> Iterator[Plugin]:
-    taken: dict[tuple[str, str], Plugin] = {}
+    taken: dict[tuple[str, str, str], Plugin] = {}
     for plugin in found:
-        first = taken.setdefault((plugin.kind, plugin.name), plugin)
+        first = taken.setdefault((plugin.kind, plugin.name, plugin.target), plugin)
         if first is plugin:
             yield plugin
         elif (first.file.resolve(), first.line) != (plugin.file.resolve(), plugin.line):

@@ -1,5 +1,6 @@
 """The life of one job, in whatever process: read the data, do the work, commit the record, or keep why not."""
 
+import json
 import math
 import os
 import platform
@@ -23,6 +24,7 @@ from bench.encoders.checkpoint import load_weights
 from bench.encoders.timm import TimmEncoder
 from bench.errors import BenchError, reason
 from bench.executors import Place
+from bench.files import write_whole
 from bench.keys import digest
 from bench.plan import Job
 from bench.pretrain import Array, Corpus, pretrain
@@ -104,7 +106,7 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
     assert job.task is not None
     assert job.protocol is not None
     started, clock, source = _now(), time.monotonic(), job.sources[0]
-    task = job.task.plugin.load()
+    task = job.task.load()
     context = Context(
         task=task.info,
         splits=task.splits(source.folder),
@@ -113,7 +115,9 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
         device=resolve(place.device),
         cache=store.root / "cache",
         progress=progress,
+        keep_predictions=place.keep_predictions,
     )
+    _keep_split(context, store)
     encoder = build_encoder(job, place, store).to(context.device)
     scores = job.protocol.plugin.load().fit_and_score(encoder, context, **job.protocol.settings)
     _require_finite(scores, job.protocol.plugin.name)
@@ -124,8 +128,25 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
         "cases": {name: len(cases) for name, cases in context.splits},
         "chosen": dict(scores.chosen),
         "collapsed": _collapsed(job, store),
+        **_sites(context),
     }
     return store.commit(facts, partial(_write, scores))
+
+
+def _keep_split(context: Context, store: Store) -> None:
+    """Write down which cases are trained, chosen and scored on, once for a task and its data."""
+    path = store.root / "splits" / f"{context.task.name}-{context.fingerprint[:8]}.json"
+    if not path.exists():
+        split = {name: [case.id for case in cases] for name, cases in context.splits}
+        write_whole(path, json.dumps(split, indent=0).encode())
+
+
+def _sites(context: Context) -> dict[str, Any]:
+    """Of a task whose sites are scored apart: the site of each test case, and those that were trained on."""
+    if not any(case.site for case in context.splits.test):
+        return {}
+    trained = sorted({case.site for case in context.splits.train})
+    return {"sites": {"trained_on": trained, "of": {case.id: case.site for case in context.splits.test}}}
 
 
 def _collapsed(job: Job, store: Store) -> str:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.errors import BenchError, reason
 from bench.keys import digest
 from bench.leaks import Leaks, Pictures, of_corpus, of_files, of_pictures
-from bench.registry import Plugin
 from bench.spec import Case, Splits
 from bench.store import Store
 
 if TYPE_CHECKING:
-    from bench.config import Grid
+    from bench.config import Grid, TaskEntry
     from bench.data.audit import Entry
 
 # In the store: digests, looks and audits, so that what did not change is not read and compared again.
@@ -45,7 +44,7 @@ class Source:
     audit: Mapping[str, Any] = field(default_factory=dict)  # what was found of it among the scored images
     size: int = 0  # pixels of the images of a built corpus
     error: str = ""
-    plugin: Plugin | None = field(default=None, repr=False)  # the task's; a folder has none
+    task: "TaskEntry | None" = field(default=None, repr=False)  # a folder has none
 
     @property
     def excluded(self) -> int:
@@ -54,7 +53,7 @@ class Source:
 
     def training_cases(self) -> tuple[Case, ...]:
         """What may be pretrained on: the training part of a task, all of a folder, less what is scored elsewhere."""
-        cases = self.plugin.load().splits(self.folder).train if self.plugin else folder_cases(self.folder)
+        cases = self.task.load().splits(self.folder).train if self.task else folder_cases(self.folder)
         return tuple(case for case in cases if case.id not in self.left_out)
 
 
@@ -63,7 +62,7 @@ def find_sources(grid: "Grid", store: Store, corpora: Sequence[str] | None = Non
 
     `corpora` are looked at in place of the grid's own.
     """
-    tasks = {p.name for p in grid.registry.all("task")}
+    tasks = {p.name for p in grid.registry.all("task")} | {t.name for t in grid.tasks}
     trained = [entry for entry in grid.methods if entry.plugin.decorator == "ssl_method"]
     looked_at = dict.fromkeys(corpora or [name for entry in trained for name in entry.pretrain.corpus])
     named = {t.name: None for t in grid.tasks} | looked_at
@@ -82,20 +81,22 @@ def find_sources(grid: "Grid", store: Store, corpora: Sequence[str] | None = Non
 def _task_source(grid: "Grid", name: str) -> tuple[Source, Splits] | None:
     from bench.data.folders import count, is_phantom
 
-    plugin = grid.registry.get("task", name, where=str(grid.path))
-    info, folder = plugin.load().info, grid.data_root / name
-    source, none = Source(name, folder, official=info.official, plugin=plugin), Splits((), (), ())
+    entry = grid.task(name)
+    task, folder = entry.load(), grid.folder(entry)
+    info = task.info
+    source, none = Source(name, folder, official=info.official, task=entry), Splits((), (), ())
     if not folder.is_dir():
         if grid.data.missing == "skip":
             return None
         if grid.data.missing == "error":
             return replace(source, error=f"{folder}: no such folder; {info.title} comes from {info.url}"), none
-        seal = digest({"phantom": grid.data.phantom_cases, "source": plugin.source})
+        told = {"phantom": grid.data.phantom_cases, "source": entry.plugin.source}
+        seal = digest(told | ({"settings": entry.settings} if entry.settings else {}))
         drawn = grid.store / "phantoms" / f"{name}-{seal[:8]}"
-        return Source(name, drawn, "phantom", seal, seal, plugin=plugin), none
+        return Source(name, drawn, "phantom", seal, seal, task=entry), none
     try:
-        splits: Splits = plugin.load().splits(folder)
-        found = sum(n for n, _ in count(plugin.load(), folder).values())
+        splits: Splits = task.splits(folder)
+        found = sum(n for n, _ in count(task, folder).values())
     except Exception as exc:  # a reader that meets what it did not expect must not stop the other tasks
         return replace(source, error=reason(exc)), none
     return replace(source, kind="phantom" if is_phantom(folder) else "real", found=found), splits
@@ -139,7 +140,8 @@ def _sealed(
         if found[name].error or found[name].fingerprint:  # is not there, or is drawn when the grid is run
             continue
         try:
-            pictures[name] = of_files(name, parts, root / MEMO, root / LOOKS if look and corpora else None)
+            task, looks = found[name].task, root / LOOKS if look and corpora else None
+            pictures[name] = of_files(name, parts, root / MEMO, looks, task.load().info.axis if task else 2)
         except BenchError as exc:
             result[name] = replace(found[name], error=str(exc))
     scored = [entry for name in pictures for entry in pictures[name].scored]
@@ -154,7 +156,15 @@ def _sealed(
 
 def fingerprint(splits: Splits, bytes_of: Mapping[Path, str]) -> str:
     """Hash of what a task consists of: splits, ids and targets of cases, content of files; not where they lie."""
-    return digest([[part, c.id, c.target, bytes_of[c.image]] for part, cases in splits for c in cases])
+    return digest([_told(part, case, bytes_of) for part, cases in splits for case in cases])
+
+
+def _told(part: str, case: Case, bytes_of: Mapping[Path, str]) -> list[Any]:
+    told = [part, case.id, case.target, bytes_of[case.image]]
+    if case.masks:
+        told += [[[mask.label, bytes_of[mask.path]] for mask in case.masks]]
+        told += [bytes_of[case.region] if case.region else "", case.group, case.site]
+    return told
 
 
 def _seal(source: Source, parts: Splits, bytes_of: Mapping[Path, str], leaks: Leaks) -> Source:

@@ -7,7 +7,8 @@ half of the contract, live in `bench.nn`, and are re-exported here on first use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -118,12 +119,38 @@ def foundation_model(
 
 
 @dataclass(frozen=True)
+class Mask:
+    """A file with the truth of a segmentation.
+
+    All of it that is white is the structure `label`; with 0 its values are classes, as the card's `values` has them.
+    """
+
+    path: Path
+    label: int = 0
+
+
+@dataclass(frozen=True)
 class Case:
-    """One patient, study or image: what is split by, scored and resampled. `target` is a class index."""
+    """One image or volume: what is scored and resampled.
+
+    `target` is a class index; of a segmentation `masks` are the truth, where a later one lies over an earlier one, and
+    what is not white in `region`, if there is one, is not scored. `group` is the patient, where one has several cases;
+    `site` where it was taken, where sites are scored apart.
+    """
 
     id: str
     image: Path
-    target: int
+    target: int = 0
+    masks: tuple[Mask, ...] = ()
+    region: Path | None = None
+    group: str = ""
+    site: str = ""
+    spacing: tuple[float, ...] = ()  # mm of a pixel down and across, where a picture's are known
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that it is read from, the image first."""
+        return (self.image, *(mask.path for mask in self.masks), *((self.region,) if self.region else ()))
 
 
 @dataclass(frozen=True)
@@ -146,6 +173,14 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Truth:
+    """A file of the published layout that holds a segmentation: the value stored for each class, 0 where not named."""
+
+    path: str
+    values: Mapping[int, int]
+
+
+@dataclass(frozen=True)
 class Row:
     """A line that a case adds to a text file of the published layout, with the same fields."""
 
@@ -154,11 +189,22 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Text:
+    """A text file of the published layout that is there once, whatever the cases."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Part:
-    """A published part of a data set: how many cases it officially has, and the files that each of them is made of."""
+    """A published part of a data set: how many cases it officially has, and the files that each of them is made of.
+
+    Files that end in .nii.gz are volumes, and .IMG the raw format of JSRT; others are pictures.
+    """
 
     official: int
-    files: tuple[Image | Row, ...]
+    files: tuple[Image | Truth | Row | Text, ...]
     first: int = 1  # the number {n} of its first case
 
 
@@ -177,7 +223,11 @@ class TaskInfo:
     layout: Mapping[str, Part]  # from which a phantom is drawn, and completeness is told
     protocols: tuple[str, ...]
     primary: str = "accuracy"
-    target: str = "class"
+    target: str = "class"  # or "mask"
+    values: Mapping[int, int] = field(default_factory=dict)  # classes by the values in label files; none: as they are
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # unions of classes scored; none: each class
+    release: tuple[str, tuple[int, ...]] = ("dice", (1,))  # metric and classes that LVM-Med's released code scores
+    axis: int = 2  # of volumes, along which they are cut into slices
     recipe: Mapping[str, Settings] = field(default_factory=dict)  # the paper's settings for a protocol on this task
 
     @property
@@ -185,17 +235,31 @@ class TaskInfo:
         """Number of cases of the data set as published."""
         return sum(part.official for part in self.layout.values())
 
+    @property
+    def scored(self) -> Mapping[str, tuple[int, ...]]:
+        """The regions of a segmentation: those stated, or each class but the first, which is the background."""
+        return self.regions or {name: (number,) for number, name in enumerate(self.classes) if number}
+
 
 @dataclass(frozen=True)
 class Task:
     """A task card and the function that reads a folder in the published layout."""
 
     info: TaskInfo
-    splits: Callable[[Path], Splits]
+    splits: Callable[..., Splits]
+
+    def configured(self, name: str, settings: Settings) -> Task:
+        """The same under another name and with settings, of which those called like a field of the card replace it."""
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+        card: dict[str, Any] = {f.name: given[f.name] for f in fields(TaskInfo) if f.name in given}
+        return Task(replace(self.info, name=name, **card), partial(self.splits, **given) if given else self.splits)
 
 
-def task(name: str, **card: Any) -> Callable[[Callable[[Path], Splits]], Task]:
-    """Mark `splits(folder) -> Splits` as the task `name`; the keywords are those of `TaskInfo`."""
+def task(name: str, **card: Any) -> Callable[[Callable[..., Splits]], Task]:
+    """Mark `splits(folder, *, settings...) -> Splits` as the task `name`; the keywords are those of `TaskInfo`.
+
+    Of the settings that a grid gives, those called like a field of the card, such as `classes`, also replace that.
+    """
     return lambda splits: Task(TaskInfo(name=name, **card), splits)
 
 
@@ -206,8 +270,8 @@ def task(name: str, **card: Any) -> Callable[[Callable[[Path], Splits]], Task]:
 class Scores:
     """One value per test case and metric, and the predictions they come from.
 
-    `values` holds (n,) float arrays by metric, in the order of `cases`; `predictions` arrays whose first axis is n;
-    `chosen` what validation picked (learning rate, epoch), for the record.
+    `values` holds (n,) float arrays by metric, in the order of `cases`; `predictions` arrays whose first axis is n, or
+    `mask_0` ... `mask_n-1` where sizes differ; `chosen` what validation picked (learning rate, epoch), for the record.
     """
 
     cases: tuple[str, ...]
@@ -226,6 +290,7 @@ class Context:
     seed: int
     device: str
     cache: Path  # folder for decoded images and features
+    keep_predictions: bool = False  # of segmentations; those of classes are small and always kept
     progress: Callable[[str, int, int], None]  # what, done, of
 
 
@@ -254,6 +319,7 @@ __all__ = [
     "Features",
     "FoundationModel",
     "Image",
+    "Mask",
     "Method",
     "MethodInfo",
     "Part",
@@ -264,6 +330,8 @@ __all__ = [
     "Splits",
     "Task",
     "TaskInfo",
+    "Text",
+    "Truth",
     "View",
     "Views",
     "foundation_model",

@@ -21,6 +21,8 @@ app.add_typer(data_app, name="data")
 def status(grid: GridOption = "bench.toml", data: DataRoot = None, json: Json = False) -> None:
     """Show each task's data: complete, partial against the official counts, missing or broken.
 
+    Readers of a user's own folders are shown where the grid uses them.
+
     JSON: a list of objects with `name`, `state`, `found`, `official`, `parts`, `phantom`, `folder` and `reason`.
     """
     from bench.config import load
@@ -29,15 +31,20 @@ def status(grid: GridOption = "bench.toml", data: DataRoot = None, json: Json = 
 
     config = load(Path(grid), data=data)
     rows: list[dict[str, Any]] = []
-    for plugin in config.registry.all("task"):
-        folder = config.data_root / plugin.name
+    named = [task.name for task in config.tasks]
+    for name in sorted({*named, *(plugin.name for plugin in config.registry.all("task"))}):
+        folder = config.data_root / name
         try:
-            found = status_of(plugin.load(), folder)
+            task = config.task(name)
+            folder = config.folder(task)
+            if not task.load().info.official and name not in named:  # a reader of anyone's folders
+                continue
+            found = status_of(task.load(), folder)
         except BenchError as exc:  # a task that cannot be imported stops no other
             found = Status("broken", {}, str(exc))
         rows.append(
             {
-                "name": plugin.name,
+                "name": name,
                 "state": found.state,
                 "found": found.found,
                 "official": found.official,

@@ -127,12 +127,15 @@ def show(
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Draw the curves: a .png, .svg or .pdf.")
     ] = None,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Draw a segmentation's best, median and worst case into one PNG.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show one record: scores, curves, settings, how it came about; or why the job failed. JSON: the record.
 
     --figure draws the curves of a pretraining, or of the one that a cell evaluates, and nothing else is shown; JSON
-    then: {"figure": FILE}.
+    then: {"figure": FILE}. --figures likewise draws cases, into figures/, and needs [bench] keep_predictions = true.
     """
     from bench.errors import unknown
 
@@ -140,8 +143,9 @@ def show(
     match = next((p for p in found if cell in (p.job.id, p.job.key)), None)
     if match is None:
         raise unknown("cell", cell, (p.job.id for p in found), where=grid)
-    if figure:
-        _draw_curves(match.job, store, grid, figure)
+    if figure or figures:
+        figure = figure or Path("figures", f"{match.job.id.replace('/', '-')}.png")
+        (_draw_cases if figures else _draw_curves)(match.job, store, grid, figure)
         if json:
             as_json({"figure": figure})
         else:
@@ -158,6 +162,20 @@ def show(
     _print_record({**facts, "state": match.state, **({"pretraining": match.job.needs} if match.job.needs else {})})
     if match.record:
         print(match.record.folder)  # noqa: T201
+
+
+def _draw_cases(job: Any, store: Any, grid: str, file: Path) -> None:
+    """Write the figure of a segmentation's cases. Raises BenchError where there is none."""
+    from bench import overlays
+
+    record = store.record(job.key)
+    if job.kind != "evaluate" or job.task.load().info.target != "mask":
+        raise BenchError(f"{job.id}: is no segmentation; --figure FILE draws the curves of a pretraining")
+    if record is None:
+        raise BenchError(f"{job.id}: no record yet; bench run {grid} --only {shlex.quote(job.id)}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    title = record.id + (", phantom data" if record.facts["phantom"] else "")
+    overlays.draw(record, job.task.load(), job.sources[0].folder, title, file)
 
 
 def _draw_curves(job: Any, store: Any, grid: str, file: Path) -> None:

@@ -66,7 +66,7 @@ def _prepare(todo: list[Any], config: Any) -> None:
         from bench.data.phantom import draw as draw_phantom
 
         print(f"drawing a phantom of {source.name}: no data under {config.data_root / source.name}", file=sys.stderr)  # noqa: T201
-        draw_phantom(source.plugin.load(), source.folder, cases=config.data.phantom_cases)
+        draw_phantom(source.task.load(), source.folder, cases=config.data.phantom_cases)
 
 
 def _execute(todo: list[Any], config: Any, reporter: Reporter) -> None:
@@ -78,6 +78,7 @@ def _execute(todo: list[Any], config: Any, reporter: Reporter) -> None:
         device=config.executor.device,
         threads=config.executor.threads,
         devices_per_pretrain=config.executor.devices_per_pretrain,
+        keep_predictions=config.keep_predictions,
     )
     try:
         execute(todo, config.executor, place, reporter.hear)

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import Any, Literal, TypeVar
 
 from bench.errors import BenchError, unknown
 from bench.files import replacing
-from bench.spec import Image, Part, Task
+from bench.spec import Image, Part, Task, Truth
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".gif", ".bmp"})
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".img"})
+VOLUMES = (".nii.gz", ".nii")
 MARKER = "PHANTOM.txt"  # lies at the root of a data set that was drawn and is not real
 
 T = TypeVar("T")
@@ -32,6 +33,11 @@ T = TypeVar("T")
 def is_image(path: Path) -> bool:
     """Whether this is a file that is not hidden and has the extension of an image format, in either case."""
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+
+
+def is_volume(path: Path) -> bool:
+    """Whether this is a NIfTI file that is not hidden, as archives made on a Mac hold one beside each volume."""
+    return path.name.lower().endswith(VOLUMES) and not path.name.startswith(".") and path.is_file()
 
 
 def is_phantom(folder: Path) -> bool:
@@ -54,14 +60,48 @@ def index_by_stem(folder: Path) -> dict[str, Path]:
 
     Raises BenchError if there is none, or two of the same stem.
     """
+    return _index(folder, is_image, "image")
+
+
+def index_volumes(folder: Path) -> dict[str, Path]:
+    """The volumes that lie directly in `folder`, as `index_by_stem` has images."""
+    return _index(folder, is_volume, "volume")
+
+
+def _index(folder: Path, wanted: Callable[[Path], bool], what: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted((p for p in require_folder(folder).iterdir() if is_image(p)), key=lambda p: natural(p.name)):
-        if path.stem in found:
-            raise BenchError(f"{folder}: {found[path.stem].name} and {path.name} are the same image; keep one")
-        found[path.stem] = path
+    for path in sorted((p for p in require_folder(folder).iterdir() if wanted(p)), key=lambda p: natural(p.name)):
+        if (stem := stem_of(path.name)) in found:
+            raise BenchError(f"{folder}: {found[stem].name} and {path.name} are the same {what}; keep one")
+        found[stem] = path
     if not found:
-        raise BenchError(f"{folder}: holds no image; was the data set unpacked in full?")
+        raise BenchError(f"{folder}: holds no {what}; was the data set unpacked in full?")
     return found
+
+
+def stem_of(name: str) -> str:
+    """A file name without its extension; `.nii.gz` is one."""
+    return name[:-7] if name.lower().endswith(".nii.gz") else Path(name).stem
+
+
+def pair_volumes(folder: Path, image: str, truth: str) -> dict[str, tuple[Path, Path]]:
+    """Image and truth of each case in `folder` by its name, which is the group of two patterns of file stems.
+
+    Letter case does not matter but in names; what is like the truth is no image, and what is like neither is left out.
+    Raises BenchError for an image without truth, for truth without an image, and where there is none of both.
+    """
+    images, truths = dict[str, Path](), dict[str, Path]()
+    for stem, path in index_volumes(folder).items():
+        if match := re.fullmatch(truth, stem, re.IGNORECASE):
+            truths[match[1]] = path
+        elif match := re.fullmatch(image, stem, re.IGNORECASE):
+            images[match[1]] = path
+    if alone := sorted(images.keys() ^ truths.keys()):
+        missing = "truth" if alone[0] in images else "image"
+        raise BenchError(f"{(images | truths)[alone[0]]}: its {missing} is missing; was the data set unpacked in full?")
+    if not images:
+        raise BenchError(f"{folder}: holds no volume that is named as published; was the data set unpacked in full?")
+    return {name: (path, truths[name]) for name, path in images.items()}
 
 
 def find(folder: Path, stem: str) -> Path:
@@ -84,6 +124,14 @@ def require_folder(folder: Path, *parts: str) -> Path:
     meant = [p for p in (*inside, *folder.absolute().parents[: len(parts)]) if p.joinpath(*parts).is_dir()]
     hint = f"; was {meant[0]} meant?" if meant else f"; it holds {', '.join(p.name for p in inside[:8]) or 'no folder'}"
     raise BenchError(f"{folder}: has no folder {'/'.join(parts)}{hint}")
+
+
+def enclosing(folder: Path, part: str) -> Path:
+    """The folder in which `part` lies: `folder`, or the only one in it of which that is true. Raises BenchError."""
+    inside = sorted(folder.glob(f"*/{part}/")) if folder.is_dir() and not (folder / part).is_dir() else []
+    if len(inside) > 1:
+        raise BenchError(f"{folder}: {len(inside)} of its folders have a folder {part}; which is meant?")
+    return require_folder(inside[0].parent if inside else folder, part).parent
 
 
 def read_rows(path: Path, columns: int) -> Iterator[tuple[str, list[str]]]:
@@ -201,24 +249,50 @@ def count(task: Task, folder: Path) -> dict[str, tuple[int, int]]:
     return {name: (_count(task, part, folder), part.official) for name, part in task.info.layout.items()}
 
 
+def fields_of(n: int) -> dict[str, object]:
+    """What a path of a layout may use of a case's number: {n}, {fold} (1, 2, 1, 2 ...) and {pair} (1, 1, 2, 2 ...)."""
+    return {"n": n, "fold": 2 - n % 2, "pair": (n + 1) // 2}
+
+
 def _count(task: Task, part: Part, folder: Path) -> int:
-    """Images of a part: all in its folders or, where another part shares those, the ones that bear its numbers."""
+    """Images of a part: all in its folders or, where other files share those, the ones that bear its numbers.
+
+    Images that are published at the root may as well lie in any one folder.
+    """
+    if _template(part).endswith(VOLUMES):
+        return _count_volumes(part, folder)
     home, _, name = _template(part).rpartition("/")
     shared = any(_template(p).rpartition("/")[0] == home for p in task.info.layout.values() if p is not part)
-    places = {(_filled(home, c, i), _filled(name, c, i)) for i, c in enumerate(task.info.classes)}
-    found: set[Path] = set()
-    for place, pattern in places:
-        number = re.compile(re.escape(pattern.partition("*")[0]) + r"(\d+)")
-        for path in filter(is_image, folder.glob(f"{place}/*" if place else "*")):
+    beside = any(file.path.rpartition("/")[0] == home for file in part.files if isinstance(file, Truth))
+    names, found = task.info.classes if task.info.target == "class" else ("",), set[Path]()
+    for place, pattern in {(_filled(home, c, i), _filled(name, c, i)) for i, c in enumerate(names)}:
+        start, _, end = stem_of(pattern).partition("*")
+        number = re.compile(re.escape(start) + r"(\d+)" + (re.escape(end) + "$" if beside else ""))
+        for path in filter(is_image, (p for g in ([f"{place}/*"] if place else ["*", "*/*"]) for p in folder.glob(g))):
             match = number.match(path.stem)
-            if not shared or (match and 0 <= int(match[1]) - part.first < part.official):
+            if not (shared or beside) or (match and 0 <= int(match[1]) - part.first < part.official):
                 found.add(path)
     return len(found)
 
 
+def _count_volumes(part: Part, folder: Path) -> int:
+    """Volumes of a part, told by their truth, as a case may have several images, and truth in the same folder.
+
+    They may lie where `enclosing` would find them: one folder deeper, or less deep, or in one of another name.
+    """
+    path = next((file.path for file in part.files if isinstance(file, Truth)), _template(part))
+    home, _, name = _filled(path, "", 0).rpartition("/")
+    inner = home.partition("/")[2]
+    form = re.compile(".*".join(map(re.escape, stem_of(name).split("*"))), re.IGNORECASE)
+    for place in (home, f"*/{home}", *((inner, f"*/{inner}") if inner else ())):
+        if found := sum(bool(form.fullmatch(stem_of(p.name))) for p in folder.glob(f"{place}/*") if is_volume(p)):
+            return found
+    return 0
+
+
 def _filled(template: str, name: str, label: int) -> str:
-    """A path template with the fields of a class filled in, and `*` for the number of a case."""
-    return re.sub(r"\{n(:[^}]*)?\}", "*", template).format(name=name, label=label)
+    """A path template with the fields of a class filled in, and `*` for what comes from the number of a case."""
+    return re.sub(r"\{(n|fold|pair)(:[^}]*)?\}", "*", template).format(name=name, label=label)
 
 
 def _template(part: Part) -> str:

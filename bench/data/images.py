@@ -4,9 +4,12 @@ An EXIF orientation is ignored: masks and boxes of medical sets are drawn on the
 orientation tag is part of its raster, and is applied.)
 """
 
+import math
 import stat
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -18,6 +21,11 @@ VERSION = 1  # to be raised when any image would come out with other pixels: cac
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP")
 MAX_PIXELS = 100_000_000
 MEND = "download the file again, convert it to PNG, or remove it"
+RAW = ".img"
+AIR = 4095  # what a raw radiograph has where nothing was in the beam; 0 is the darkest of its 12 bits
+SCANNED, DRAWN = 2048, 1024  # pixels a side, of JSRT's radiographs and of SCR's masks of them
+
+T = TypeVar("T")
 
 # Pillow warns of a decompression bomb where it should refuse, and from less than our limit on. Both are set once, for
 # the process, because catching a warning for one call is not safe in the threads that decode.
@@ -31,13 +39,24 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     Transparency is laid on black. Grey values of 16 or 32 bits or in floating point are windowed to 8 bits from the
     image's own minimum (0) to its maximum (255), so that they are comparable within an image and not between images;
     colours of 16 bits keep their upper 8. Raises BenchError for anything else.
+
+    A file that ends in .img is a raw radiograph of JSRT: no header, a square of big-endian 16-bit words with 12 bits
+    used, where air is high. It is inverted, so that air is dark as in other radiographs, and windowed in the same way.
+    The official 2048 x 2048 pixels are averaged two by two, to the grid on which SCR's masks of them are drawn.
     """
+    return _grey(_raw(path)) if path.suffix.lower() == RAW else decode(path, _rgb)
+
+
+def decode(path: Path, read: Callable[[Image.Image], T]) -> T:
+    """What `read` makes of the one picture in a file. Raises BenchError for files that cannot be decoded."""
     _require_content(path)
     try:
         with Image.open(path, formats=FORMATS) as image:
             pixels, pictures = image.width * image.height, getattr(image, "n_frames", 1)
             if pixels <= MAX_PIXELS and pictures == 1:
-                return _rgb(image)
+                return read(image)
+    except BenchError:
+        raise
     except UnidentifiedImageError as error:
         raise _refused(path, f"its content is not that of an image; {', '.join(FORMATS)} can be read") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -69,11 +88,34 @@ def _require_content(path: Path) -> None:
 
 def _rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        return np.repeat(_windowed(np.asarray(image, np.float64))[:, :, None], 3, axis=2)
+        return _grey(np.asarray(image, np.float64))
     if image.has_transparency_data:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image.convert("RGBA"))
     return np.array(image.convert("RGB"))
+
+
+def _raw(path: Path) -> Float[np.ndarray, "h w"]:
+    """The density of a raw radiograph, 0 for air, on the grid that it is read at."""
+    _require_content(path)
+    size = path.stat().st_size
+    side = math.isqrt(size // 2)
+    if 2 * side * side != size or side * side > MAX_PIXELS:
+        rule = "a raw radiograph is a square of 16-bit words (2048 x 2048 as published)"
+        raise _refused(path, f"{rule}, and {size} bytes are none", "download the file again or remove it")
+    try:
+        words = np.fromfile(path, ">u2", side * side).reshape(side, side)
+    except (OSError, ValueError) as error:
+        raise _refused(path, f"cannot be read: {error}") from error
+    if words.max() > AIR:
+        reason = f"a raw radiograph has 12 bits, high byte first, and so no value of {words.max()}"
+        raise _refused(path, reason, "is it another kind of .img file? Convert it to PNG or remove it")
+    density = AIR - words.astype(np.float64)
+    return density if side != SCANNED else density.reshape(DRAWN, 2, DRAWN, 2).mean(axis=(1, 3))
+
+
+def _grey(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    return np.repeat(_windowed(values)[:, :, None], 3, axis=2)
 
 
 def _windowed(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
@@ -84,5 +126,5 @@ def _windowed(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     return scaled
 
 
-def _refused(path: Path, reason: str) -> BenchError:
-    return BenchError(f"{path}: {reason}; {MEND}")
+def _refused(path: Path, reason: str, mend: str = MEND) -> BenchError:
+    return BenchError(f"{path}: {reason}; {mend}")

@@ -16,6 +16,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -209,6 +210,36 @@ def hashes(paths: Sequence[Path], memo: Path, *, strict: bool = True) -> UInt64[
         raise BenchError(f"{len(refused)} of {len(paths)} images cannot be read:\n  {lines}")
     blank = np.zeros(VIEWS * WORDS, np.uint64)
     return np.array([known.get(file, blank) for file in files], np.uint64).reshape(-1, VIEWS * WORDS)
+
+
+def volume_hashes(path: Path, axis: int, memo: Path) -> UInt64[np.ndarray, "n words"]:
+    """The hash of each slice of a volume along `axis` that is not empty, kept in the file `memo`.
+
+    A volume that cannot be read is as a blank one, near nothing.
+    """
+    from bench.data.volumes import is_empty, read_slices
+
+    known = _read_hashes(memo)
+    if known is None:
+        blank = np.zeros((1, VIEWS * WORDS), np.uint64)
+        try:
+            frames = [frame.pixels for frame in read_slices(path.parent, path.name, axis)]
+        except Exception:  # a reader that is fed hostile bytes raises whatever it likes, and the cell will say it
+            return blank
+        found = [perceptual_hash(np.ascontiguousarray(pixels)) for pixels in frames if not is_empty(pixels)]
+        known = np.stack(found) if found else blank
+        with suppress(OSError), replacing(memo) as file:  # it only saves time
+            np.save(file, known)
+    return known
+
+
+def _read_hashes(memo: Path) -> UInt64[np.ndarray, "n words"] | None:
+    try:
+        known = np.load(memo, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    sound = known.ndim == 2 and known.shape[1] == VIEWS * WORDS and known.dtype == np.uint64 and len(known)
+    return known if sound else None
 
 
 def _attempt(path: Path) -> UInt64[np.ndarray, " words"] | BenchError:

@@ -13,10 +13,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from bench.data.folders import MARKER, is_phantom
+from bench.data.folders import MARKER, fields_of, is_phantom
+from bench.data.noise import smooth, soft
+from bench.data.scenes import DEPTH, SIDE, scene, write
 from bench.errors import BenchError
 from bench.spec import Image as ImageFile
-from bench.spec import Part, Task
+from bench.spec import Part, Row, Task, Text, Truth
 
 VERSION = 1  # to be raised when the same arguments would draw other pixels
 COUNTS = (0, 1, 4, 9, 16)  # lesions of classes 0 to 4; the next five classes have dark ones, then come ringed ones
@@ -30,7 +32,7 @@ def draw(task: Task, folder: Path, *, cases: int, seed: int = 0) -> None:
     kept, one drawn with others is replaced, and a folder that holds anything else is refused with a BenchError.
     """
     classes = len(task.info.classes)
-    if cases < classes:
+    if cases < classes and task.info.target == "class":
         raise BenchError(f"a phantom of {task.info.name} needs {classes} cases or more, one of each class")
     marker = _marker(task, cases, seed)
     if is_phantom(folder):
@@ -43,7 +45,7 @@ def draw(task: Task, folder: Path, *, cases: int, seed: int = 0) -> None:
     try:
         draft.chmod(0o755)  # mkdtemp makes it the user's alone, and a data set is shared
         for name, part in task.info.layout.items():
-            _draw_part(task, name, part, draft, cases=min(cases, part.official), seed=seed)
+            _draw_part(task, name, part, draft, cases=min(cases, part.official or cases), seed=seed)
         (draft / MARKER).write_text(marker, encoding="utf-8")
         _place(draft, folder)
     finally:
@@ -75,16 +77,38 @@ def _draw_part(task: Task, name: str, part: Part, folder: Path, *, cases: int, s
     """Write every file of a part's cases: images whole, rows appended to their text file."""
     for i in range(cases):
         n, label = part.first + i, i % len(task.info.classes)
-        fields = {"n": n, "name": task.info.classes[label], "label": label}
+        fields = {**fields_of(n), "name": task.info.classes[label], "label": label}
+        identity = f"{seed}/{task.info.name}/{name}/{n}"
+        if task.info.target == "mask":
+            _draw_scene(task, part, folder, fields, identity)
         for file in part.files:
             path = folder / file.path.format(**fields)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(file, ImageFile):
-                identity = f"{seed}/{task.info.name}/{name}/{n}"
-                Image.fromarray(picture(label, identity)).save(path, quality=95, compress_level=1)
-            else:
+            if isinstance(file, Row):
                 with path.open("a", encoding="utf-8") as text:
                     text.write(file.text.format(**fields) + "\n")
+            elif isinstance(file, Text):
+                path.write_text(file.text, encoding="utf-8")
+            elif task.info.target == "class":
+                Image.fromarray(picture(label, identity)).save(path, quality=95, compress_level=1)
+
+
+def _draw_scene(task: Task, part: Part, folder: Path, fields: dict[str, object], identity: str) -> None:
+    """Write the images of a case, all of one scene, and its truth as each file of it stores the classes."""
+    images = [file for file in part.files if isinstance(file, ImageFile)]
+    depth = DEPTH if images[0].path.endswith(".nii.gz") else 0
+    side = SIDE if images[0].path.endswith(".IMG") else 0
+    grey, classes = scene(len(task.info.classes) - 1, identity, depth, side)
+    for file in part.files:
+        path = folder / file.path.format(**fields)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(file, ImageFile):
+            write(path, grey)
+        elif isinstance(file, Truth):
+            stored = np.zeros(max(256, *file.values.values()), np.uint16)
+            for number, value in file.values.items():
+                stored[number] = value
+            write(path, stored[classes] if max(file.values.values()) > 255 else stored[classes].astype(np.uint8))
 
 
 def picture(label: int, identity: str) -> UInt8[np.ndarray, "h w"]:
@@ -95,8 +119,8 @@ def picture(label: int, identity: str) -> UInt8[np.ndarray, "h w"]:
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     centre, axes = rng.uniform(-0.08, 0.08, 2), rng.uniform(0.72, 0.92, 2)
     radius = np.hypot((y - centre[0]) / axes[0], (x - centre[1]) / axes[1])
-    body = _soft(1 - radius, 0.04)
-    tissue = 0.45 + 0.2 * _smooth(rng, height, width, cells=5) + 0.06 * _smooth(rng, height, width, cells=24)
+    body = soft(1 - radius, 0.04)
+    tissue = 0.45 + 0.2 * smooth(rng, height, width, cells=5) + 0.06 * smooth(rng, height, width, cells=24)
     rim = np.exp(-(((radius - 0.95) / 0.04) ** 2))  # a skull, or the border of an organ
     values = body * (tissue + _lesions(label, y, x, centre, axes, rng)) + 0.35 * rim
     values += 0.015 * rng.standard_normal(values.shape)
@@ -123,20 +147,9 @@ def _lesions(
         angle, distance = rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform(0, 0.45))
         top, left = centre[0] + axes[0] * distance * np.sin(angle), centre[1] + axes[1] * distance * np.cos(angle)
         radius = np.hypot(y - top, x - left) / (size * rng.uniform(0.85, 1.15))
-        shape = _soft(1 - radius, 0.12)
+        shape = soft(1 - radius, 0.12)
         if ringed:
-            shape = shape - _soft(0.55 - radius, 0.12)
+            shape = shape - soft(0.55 - radius, 0.12)
         added = np.maximum(added, shape)
     added *= sign * rng.uniform(0.25, 0.35)
     return added
-
-
-def _soft(distance: Float[np.ndarray, "h w"], width: float) -> Float[np.ndarray, "h w"]:
-    """1 where `distance` to the edge is positive (inside), 0 outside, with an edge of about `width`."""
-    return 0.5 + 0.5 * np.tanh(distance / width)
-
-
-def _smooth(rng: np.random.Generator, height: int, width: int, *, cells: int) -> Float[np.ndarray, "h w"]:
-    """Noise of about unit range that varies over 1/cells of the image."""
-    coarse = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
-    return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float64)

@@ -131,7 +131,7 @@ def _read_nifti(path: Path) -> Num[np.ndarray, "..."]:
     import nibabel
 
     image: Any = nibabel.load(path)
-    _require_size(image.shape)
+    require_size(image.shape)
     return np.asanyarray(image.dataobj)
 
 
@@ -142,7 +142,7 @@ def _shape_metaimage(path: Path) -> tuple[int, ...]:
 def _read_metaimage(path: Path) -> Num[np.ndarray, "..."]:
     """The array with its axes in the order of the file (x first), as nibabel has them."""
     reader = _metaimage(path)
-    _require_size(reader.GetSize())
+    require_size(reader.GetSize())
     if reader.GetNumberOfComponents() != 1:
         raise BenchError(f"holds {reader.GetNumberOfComponents()} values a voxel, where one can be windowed")
     import SimpleITK
@@ -161,7 +161,8 @@ def _metaimage(path: Path) -> Any:
     return reader
 
 
-def _require_size(shape: Sequence[int]) -> None:
+def require_size(shape: Sequence[int]) -> None:
+    """Raise BenchError for more voxels than may be held in memory."""
     voxels = int(np.prod(shape, dtype=np.float64))
     if voxels > MAX_VOXELS:
         raise BenchError(f"a volume may have {MAX_VOXELS // 10**6} million voxels, its header says {voxels // 10**6}")

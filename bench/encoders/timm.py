@@ -41,12 +41,13 @@ class TimmEncoder(Encoder):
                 f"backbone `{backbone}`: timm gives no intermediate maps for it, which every encoder needs"
             )
         stages = list(self.model.feature_info)
-        step = len(stages) / LEVELS if len({s["reduction"] for s in stages}) == 1 and len(stages) > LEVELS else 1
+        flat = len(stages) > 1 and len({s["reduction"] for s in stages}) == 1
+        step = max(1.0, len(stages) / LEVELS) if flat else 1
         self.levels = [round((i + 1) * step) - 1 for i in range(LEVELS)] if step > 1 else list(range(len(stages)))
         config = self.model.pretrained_cfg
         self.image_size = image_size
         self.mean, self.std = tuple(config["mean"]), tuple(config["std"])
-        self.patch = int(stages[0]["reduction"]) if step > 1 else 0  # pixels; 0: no plain transformer
+        self.patch = int(stages[0]["reduction"]) if flat else 0  # pixels; 0: no plain transformer
         self.map_dims = tuple(int(stages[i]["num_chs"]) for i in self.levels)
         self.strides = tuple(int(stages[i]["reduction"]) for i in self.levels)
         self.dim = int(getattr(self.model, "head_hidden_size", self.model.num_features))

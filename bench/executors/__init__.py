@@ -18,6 +18,7 @@ class Place:
     device: str = "cpu"
     threads: int = 1
     devices_per_pretrain: int = 1
+    keep_predictions: bool = False
 
 
 @dataclass(frozen=True)

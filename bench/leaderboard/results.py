@@ -1,6 +1,7 @@
 """From the plan and the store to results: which record stands behind each cell, under the grid's own labels."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ def results(planned: Iterable[Planned]) -> list[Result]:
 
     Raises BenchError where a record's scores are damaged.
     """
-    return [_result(p) for p in planned if p.job.kind == "evaluate"]
+    return [one for p in planned if p.job.kind == "evaluate" for one in by_site(_result(p), p.record)]
 
 
 def stored(store: Store) -> list[Result]:
@@ -27,7 +28,39 @@ def stored(store: Store) -> list[Result]:
     newest = {
         r.id: r for r in sorted(store.records(), key=lambda r: str(r.facts["started"])) if r.facts["kind"] == "evaluate"
     }
-    return [_stored(newest[name]) for name in sorted(newest)]
+    return [one for name in sorted(newest) for one in by_site(_stored(newest[name]), newest[name])]
+
+
+def by_site(result: Result, record: Record | None) -> list[Result]:
+    """A result, or where sites are scored apart: one of each, of their mean, and of the drop from what was trained on.
+
+    Mean and drop give every site the same weight, so each case counts by the size of its site; their values are cases'
+    shares in those means, times the number of cases.
+    """
+    sites = record.facts.get("sites") if record else None
+    if not sites:
+        return [result]
+    of = np.array([sites["of"][case] for case in result.cases])
+    names = list(dict.fromkeys(of))
+    own = np.isin(of, sites["trained_on"])
+    share = np.array([len(of) / np.count_nonzero(of == site) for site in of])
+    found = [
+        replace(
+            result,
+            task=f"{result.task}@{site}",
+            cases=tuple(case for case, at in zip(result.cases, of, strict=True) if at == site),
+            values=result.values[of == site],
+        )
+        for site in names
+    ]
+    inside, outside = len(set(of[own])), len(set(of[~own]))
+    mean = replace(result, task=f"{result.task}@mean", values=result.values * share / len(names), derived=True)
+    found.append(mean)
+    if inside and outside:
+        weights = np.where(own, share / inside, -share / outside)
+        drop = replace(result, task=f"{result.task}@drop", values=result.values * weights, derived=True)
+        found.append(replace(drop, higher_is_better=False))
+    return found
 
 
 def _stored(record: Record) -> Result:
@@ -54,7 +87,7 @@ def _result(planned: Planned) -> Result:
     job = planned.job
     assert job.task is not None
     assert job.protocol is not None
-    info, source = job.task.plugin.load().info, job.sources[0]
+    info, source = job.task.load().info, job.sources[0]
     found = planned.record.scores()[info.primary] if planned.record else {}
     return Result(
         method=job.method.label,

@@ -14,7 +14,9 @@ from bench.stats import interval, mean_and_std
 
 STATES = ("done", "failed", "pending")
 INTERVAL = "percentile bootstrap over test cases"
-PERCENT = frozenset({"accuracy"})  # metrics that are fractions in the store and percentages on a board
+PERCENT = frozenset(
+    {"accuracy", "dice", "iou", "release_dice", "release_iou"}
+)  # metrics that are fractions in the store and percentages on a board
 ROUNDING = 1e-12  # means that differ by less are the same number, summed in another order
 
 
@@ -40,6 +42,7 @@ class Result:
     higher_is_better: bool = True
     seen: int = 0  # test cases whose image is also a training image of the task, as published
     collapsed: bool = False  # whether the pretraining behind it did
+    derived: bool = False  # a mean or difference of other results, and in no mean over columns
 
     def __post_init__(self) -> None:
         """Refuse what cannot be averaged."""
@@ -79,6 +82,7 @@ class Column:
     found: int
     official: int
     seen: int = 0  # test cases whose image is also a training image, at most
+    derived: bool = False  # made of other columns, and in no mean over them
 
     @property
     def name(self) -> str:
@@ -160,7 +164,7 @@ class Table:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of its columns, each once."""
-        return tuple(dict.fromkeys(column.metric for column in self.columns))
+        return _metrics(self.columns)
 
     @property
     def averaged(self) -> bool:
@@ -185,13 +189,13 @@ def _table(results: list[Result], level: float) -> Table:
         grid.setdefault((result.task, result.protocol), {}).setdefault(result.method, []).append(result)
     methods = list(dict.fromkeys(result.method for result in results))
     columns = tuple(_column([r for of_method in cells.values() for r in of_method]) for cells in grid.values())
-    metrics = {column.metric for column in columns}
+    averaged = len(_metrics(columns)) == 1
     by_column = [
         _mark_best([_cell(cells.get(method, []), level) for method in methods], column)
         for cells, column in zip(grid.values(), columns, strict=True)
     ]
     rows = tuple(
-        Row(method, cells, _mean_over_columns(cells) if len(metrics) == 1 else None, _collapsed(results, method))
+        Row(method, cells, _mean_over_columns(cells, columns) if averaged else None, _collapsed(results, method))
         for method, cells in zip(methods, zip(*by_column, strict=True), strict=True)
     )
     return Table(results[0].phantom, columns, rows, tuple(dict.fromkeys(r.seed for r in results)), level, INTERVAL)
@@ -213,7 +217,16 @@ def _column(results: list[Result]) -> Column:
     known = [result for result in known if result.state == "done"] or known
     least = min(known, key=lambda result: result.found / result.official, default=first)
     seen = max(result.seen for result in results)
-    return Column(first.task, first.protocol, first.metric, first.higher_is_better, least.found, least.official, seen)
+    return Column(
+        first.task,
+        first.protocol,
+        first.metric,
+        first.higher_is_better,
+        least.found,
+        least.official,
+        seen,
+        first.derived,
+    )
 
 
 def _cell(results: list[Result], level: float) -> Cell:
@@ -263,9 +276,14 @@ def _equal(mean: float | None, top: float) -> bool:
     return mean is not None and math.isclose(mean, top, rel_tol=ROUNDING, abs_tol=ROUNDING)
 
 
-def _mean_over_columns(cells: tuple[Cell, ...]) -> float | None:
-    means = [cell.mean for cell in cells if cell.state == "done" and cell.mean is not None]
-    return math.fsum(means) / len(means) if len(means) == len(cells) else None
+def _metrics(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(column.metric for column in columns if not column.derived))
+
+
+def _mean_over_columns(cells: tuple[Cell, ...], columns: Sequence[Column]) -> float | None:
+    own = [cell for cell, column in zip(cells, columns, strict=True) if not column.derived]
+    means = [cell.mean for cell in own if cell.state == "done" and cell.mean is not None]
+    return math.fsum(means) / len(means) if len(means) == len(own) else None
 
 
 def _defined(number: float) -> float | None:

@@ -116,7 +116,7 @@ fgadr = { => fgard = {
 ["linear"] } => ["linear"], linear = { epoch = 3 } }
     [tasks.fgadr] linear: unknown setting `epoch`; did you mean `epochs`?
 ["linear"] } => ["linear"], knn = {} }
-    [tasks.fgadr]: unknown key `knn`; known: `linear`, `protocols`
+    [tasks.fgadr]: unknown key `knn`; known: `folder`, `linear`, `plugin`, `protocols`
 ["brain_tumor", "fgadr"] => ["brain_tumour"]
     [pretrain] corpus: unknown task or folder `brain_tumour`; did you mean `brain_tumor`?
 simclr = {} => simclr = { pretrain = { lrr = 1 } }

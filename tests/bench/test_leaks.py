@@ -8,11 +8,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bench.config import load
+from bench.data import volumes
 from bench.data.corpus import build
+from bench.data.scenes import scene, write
 from bench.executors import Place
+from bench.leaks import of_files, of_pictures
 from bench.plan import plan
 from bench.run import run
 from bench.sources import find_sources
+from bench.spec import Case, Mask, Splits
 from bench.store import Store
 
 GRID = """
@@ -172,3 +176,30 @@ def test_the_command_lists_what_is_on_both_sides(built, write_grid):
     leaky = CliRunner().invoke(app, ["corpus", "audit", str(built / "corpora" / "both"), "--grid", str(path)])
     assert leaky.exit_code == 1
     assert "stolen.jpg" in leaky.output
+
+
+def test_scored_volumes_are_looked_at_slice_by_slice(tmp_path, monkeypatch):
+    """A slice of one, saved as a picture under another name, is not pretrained on; the second look reads nothing."""
+    grey, classes = scene(1, "volume", depth=8)
+    write(tmp_path / "a.nii.gz", grey)
+    write(tmp_path / "b.nii.gz", classes)
+    frames = list(volumes.read_slices(tmp_path, "a.nii.gz", 2))
+    Image.fromarray(np.ascontiguousarray(frames[4].pixels)).save(tmp_path / "picture.png")
+    volume = Case("scan", tmp_path / "a.nii.gz", masks=(Mask(tmp_path / "b.nii.gz"),), group="patient")
+    picture = Case("picture", tmp_path / "picture.png")
+    looks = tmp_path / "store" / "looks.npy"
+    for _ in range(2):
+        scored = of_files("organ", Splits((), (), (volume,)), tmp_path / "memo.json", looks).scored
+        assert len(scored) == 8
+        assert {entry.case for entry in scored} == {"patient"}
+        training = of_files("folder", Splits((picture,), (), ()), tmp_path / "memo.json", looks).training
+        assert of_pictures(training, scored, tmp_path / "audits").cases == {"picture"}
+        monkeypatch.setattr(volumes, "read_slices", None)
+    assert len(of_files("organ", Splits((), (), (volume,)), tmp_path / "memo.json", None).scored) == 1
+
+
+def test_a_volume_that_cannot_be_read_hides_no_leak_of_another(tmp_path):
+    (tmp_path / "a.nii.gz").write_bytes(b"no volume")
+    case = Case("scan", tmp_path / "a.nii.gz")
+    found = of_files("organ", Splits((), (), (case,)), tmp_path / "memo.json", tmp_path / "looks.npy")
+    assert not found.scored[0].words.any()

@@ -493,7 +493,7 @@ def test_a_phantom_has_the_same_key_before_and_after_it_is_drawn(place):
     before = keys(place)
     source = next(s for job in all_jobs(place) for s in job.sources if s.name == "brain_tumor")
     assert not source.folder.exists()
-    draw(source.plugin.load(), source.folder, cases=16)
+    draw(source.task.load(), source.folder, cases=16)
     assert keys(place) == before
     edit(place, "phantom_cases = 16", "phantom_cases = 17")
     assert changed(before, keys(place)) == SSL | cells(*BUILT, of=TUMOR)

@@ -48,7 +48,7 @@ def test_a_test_image_under_another_name_is_seen_and_left_out(found):
         shutil.copy(one(folder / "Testing"), folder / "Training" / "glioma_tumor" / "image(9999).jpg")
 
     after = found(copy)["brain_tumor"]
-    in_train = {c.id for c in after.plugin.load().splits(after.folder).train}
+    in_train = {c.id for c in after.task.load().splits(after.folder).train}
     name = "Training/glioma_tumor/image(9999)"
     assert after.left_out == ({name} if name in in_train else set())
     assert after.seen == len(after.left_out)
@@ -58,11 +58,11 @@ def test_a_test_image_under_another_name_is_seen_and_left_out(found):
 
 def test_a_training_image_that_is_also_tested_is_left_out(found):
     def copy(folder):
-        split = found(lambda f: None)["brain_tumor"].plugin.load().splits(folder)
+        split = found(lambda f: None)["brain_tumor"].task.load().splits(folder)
         shutil.copy(split.train[0].image, split.test[0].image)
 
     source = found(copy)["brain_tumor"]
-    train = source.plugin.load().splits(source.folder).train
+    train = source.task.load().splits(source.folder).train
     assert source.left_out == {train[0].id}
     assert source.seen == 1
     assert [case.id for case in source.training_cases()] == [case.id for case in train[1:]]
@@ -72,7 +72,7 @@ def test_a_corpus_folder_gives_no_scored_image(found, tmp_path):
     sources = found(lambda folder: None, corpus='["data/brain_tumor"]')
     task, folder = sources["brain_tumor"], sources["data/brain_tumor"]
     kept = {case.image.read_bytes() for case in folder.training_cases()}
-    splits = task.plugin.load().splits(task.folder)
+    splits = task.task.load().splits(task.folder)
     assert not kept & {case.image.read_bytes() for case in (*splits.val, *splits.test)}
     assert len(folder.training_cases()) == len(splits.train)
 
@@ -81,8 +81,8 @@ def test_what_is_left_out_changes_the_corpus_and_nothing_else_does(found):
     before = found(lambda folder: None)["brain_tumor"]
 
     def swap(folder):
-        image = before.plugin.load().splits(folder).test[0].image
-        image.write_bytes(before.plugin.load().splits(folder).test[1].image.read_bytes())
+        image = before.task.load().splits(folder).test[0].image
+        image.write_bytes(before.task.load().splits(folder).test[1].image.read_bytes())
 
     after = found(swap)["brain_tumor"]
     assert after.training == before.training
