@@ -86,4 +86,4 @@ def _legend(figure: Any, names: tuple[str, ...]) -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(color=_colours()[n % len(_colours())], label=name) for n, name in enumerate(names)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(7, len(names)), fontsize=7)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(names)), fontsize=7)

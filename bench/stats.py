@@ -3,6 +3,8 @@
 Efron & Tibshirani, An Introduction to the Bootstrap, Chapman & Hall 1993, chapter 13 (the percentile interval).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -10,26 +12,41 @@ _CHUNK = 1 << 18  # numbers drawn at a time: a few MB, so that a chunk stays in 
 
 
 def interval(
-    values: Float[np.ndarray, " cases"], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+    values: Float[np.ndarray, " cases"],
+    strata: Sequence[str] | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """The percentile bootstrap interval (low, high), in the unit of `values`, of their mean over cases.
 
     Cases are drawn with replacement `resamples` times; the interval lies between the (1 - level) / 2 and the
-    (1 + level) / 2 quantile of the means (Efron & Tibshirani 1993, equation 13.5). It depends on the values and the
-    seed, not on the order of the cases. Defined ends: fewer than two cases say nothing about their spread, (nan, nan);
-    equal values v give (v, v). Raises ValueError for values that are not finite, and a level outside (0, 1).
+    (1 + level) / 2 quantile of the means (Efron & Tibshirani 1993, equation 13.5). With the `strata` of the cases, as
+    many are drawn from each as it has: whatever differs between strata, as weights do, is no spread. It depends on the
+    values and the seed, not on the order of the cases.
+
+    Defined ends: fewer than two cases say nothing about their spread, (nan, nan), and nor do cases that are each the
+    only one of a stratum; equal values v give (v, v). Raises ValueError for values that are not finite, a level outside
+    (0, 1), and strata that are not one for each case.
     """
     if not 0 < level < 1:
         raise ValueError(f"level is {level}, not between 0 and 1")
     if resamples < 1:
         raise ValueError(f"resamples is {resamples}, not at least 1")
     _finite(values, "values")
-    if len(values) < 2:
+    of = np.array(["all"] * len(values) if strata is None else strata, str)
+    if len(of) != len(values):
+        raise ValueError(f"{len(of)} strata for {len(values)} values")
+    names, sizes = np.unique(of, return_counts=True)
+    if not len(values) or sizes.max() < 2:
         return float("nan"), float("nan")
-    distinct, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
-    if len(distinct) == 1:
-        return float(distinct[0]), float(distinct[0])
-    means = _resampled_means(distinct, counts, resamples, np.random.Generator(np.random.PCG64(seed)))
+    generator = np.random.Generator(np.random.PCG64(seed))
+    means = np.zeros(resamples)
+    for name, size in zip(names, sizes, strict=True):
+        distinct, counts = np.unique(np.asarray(values, np.float64)[of == name], return_counts=True)
+        drawn = _resampled_means(distinct, counts, resamples, generator) if len(distinct) > 1 else distinct
+        means += drawn * (size / len(values))
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

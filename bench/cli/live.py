@@ -89,7 +89,9 @@ class Reporter:
             loss = facts.get("history", {}).get("loss") or [float("nan")]
             said = f"loss {loss[0]:.3f} -> {loss[-1]:.3f}, {facts.get('images_per_second', 0):.0f} images/s"
             return f"{said}; COLLAPSED: {facts['collapsed']}" if facts.get("collapsed") else said
-        return ", ".join(f"{metric} {value:.4f}" for metric, value in facts.get("summary", {}).items())
+        means = facts.get("summary", {})  # those of each structure are left to `bench show`
+        whole = [name for name in means if not any(name.startswith(f"{other}_") for other in means)]
+        return ", ".join(f"{name} {means[name]:.4f}" for name in whole)
 
     def view(self) -> "RenderableType":
         """The running jobs with their bars, and the counts below."""

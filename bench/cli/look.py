@@ -236,19 +236,23 @@ def leaderboard(
         str, typer.Argument(metavar="GRID", help="A grid, or a store: a folder of records.")
     ] = "bench.toml",
     data: DataRoot = None,
+    metric: Annotated[
+        str, typer.Option("--metric", help="Show this in place of each task's primary metric, such as release_dice.")
+    ] = "",
     format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.terminal,
     json: Json = False,
 ) -> None:
     """Draw the board from the store: mean ± std over seeds, 95 % interval over test cases, the best in bold.
 
-    Of a grid it shows every cell, done or not; of a store what there is, which needs neither plug-ins nor data.
+    Of a grid it shows every cell, done or not; of a store what there is, which needs neither plug-ins nor data. With
+    --metric there are only the tasks that have it.
 
     JSON: a list with one table for real and one for phantom data, never mixed.
     """
     from bench.leaderboard.results import results, stored
     from bench.store import Store
 
-    found = stored(Store(Path(grid))) if Path(grid).is_dir() else results(planned(grid, data)[2])
+    found = stored(Store(Path(grid)), metric) if Path(grid).is_dir() else results(planned(grid, data)[2], metric)
     draw(found, Format.json if json else format)
 
 

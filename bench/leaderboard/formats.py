@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EMPTY = "No results to show: the grid is empty, or nothing in it was selected."
 PHANTOM = "PHANTOM data: numbers say nothing about medicine."
+LABELS = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "nsd": "NSD at 2 mm"}
 GAP = "–"
 METHOD_WIDTH = 28  # characters of a terminal; a longer name is folded
 # fmt: off
@@ -32,10 +33,18 @@ FIELDS = (
 # ---------------------------------------------------------------------------------------------- words
 
 
+def label(metric: str) -> str:
+    """A metric as a reader knows it: `iou_heart` is IoU, heart, and `release_dice` Dice as LVM-Med's code has it."""
+    if metric.startswith("release_"):
+        return f"{label(metric.removeprefix('release_'))} as LVM-Med's code computes it"
+    name, _, structure = metric.partition("_")
+    return f"{LABELS[name]}{structure and ', '}{structure}" if name in LABELS else metric
+
+
 def title(table: Table) -> str:
     """What the table shows, in a line."""
     scales = {column.metric: column.scale for column in table.columns}
-    metrics = ", ".join(metric + (f" ({scale.unit})" if scale.unit else "") for metric, scale in scales.items())
+    metrics = ", ".join(label(metric) + (f" ({s.unit})" if s.unit else "") for metric, s in scales.items())
     return f"{metrics[:1].upper()}{metrics[1:]} on {'PHANTOM' if table.phantom else 'real'} data"
 
 
@@ -43,7 +52,7 @@ def caption(table: Table, *, best: str) -> list[str]:
     """What a reader must know to trust it, in lines of plain text; `best` says how the best of a column is marked."""
     seeds = ", ".join(map(str, table.seeds))
     over = f"mean ± standard deviation over seeds {seeds}" if len(table.seeds) > 1 else f"mean of one seed ({seeds})"
-    tasks = {column.task: column.completeness for column in table.columns}
+    tasks = {column.task.partition("@")[0]: column.completeness for column in table.columns}
     lines = [PHANTOM] if table.phantom else []
     lines.append(f"{over} [{100 * table.level:g} % interval: {table.interval}]; {_directions(table)}")
     lines.append(f"{best}: best mean of a column, ties alike, among cells with every seed done")
@@ -61,22 +70,28 @@ def caption(table: Table, *, best: str) -> list[str]:
 
 def _seen(table: Table) -> dict[str, int]:
     """Tasks whose split, as published, tests on training images, and on how many."""
-    return {column.task: column.seen for column in table.columns if column.seen}
+    return {column.task.partition("@")[0]: column.seen for column in table.columns if column.seen}
 
 
 def header(column: Column, table: Table) -> str:
     """The name of a column, with its metric where they differ and its completeness where that is partial."""
-    metric = "" if table.averaged else f" {column.metric} {'↑' if column.higher_is_better else '↓'}"
+    metric = "" if table.averaged else f" {label(column.metric)} {'↑' if column.higher_is_better else '↓'}"
     return f"{column.task} / {column.protocol}{metric}" + (
         f" ({column.found}/{column.official})" if column.partial else ""
     )
 
 
 def _directions(table: Table) -> str:
-    lower = dict.fromkeys(column.metric for column in table.columns if not column.higher_is_better)
-    if not lower:
-        return "higher is better"
-    return "lower is better" if len(lower) == len(table.metrics) else f"lower is better for {', '.join(lower)}"
+    ways = {column.higher_is_better for column in table.columns}
+    if len(ways) == 1:
+        return f"{'higher' if ways.pop() else 'lower'} is better"
+    of_metric = {column.metric: column.higher_is_better for column in table.columns if not column.part}
+    lower = dict.fromkeys(
+        label(column.metric) if not of_metric.get(column.metric, True) else column.task
+        for column in table.columns
+        if not column.higher_is_better
+    )
+    return f"lower is better for {', '.join(lower)}"
 
 
 def _footnote(row: Row, columns: tuple[Column, ...]) -> str:

@@ -1,47 +1,90 @@
 """From the plan and the store to results: which record stands behind each cell, under the grid's own labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from bench.errors import unknown
 from bench.leaderboard.table import Result
 from bench.plan import Planned
 from bench.store import Record, Store
 
-STATE = {"cached": "done", "failed": "failed", "blocked": "failed", "run": "pending"}
+LOWER = ("hd95", "log_loss")  # metrics, and with a structure after them, of which less is better
+Found = Sequence[tuple[Result, Record | None]]  # cells without their values, and what those are in
 
 
-def results(planned: Iterable[Planned]) -> list[Result]:
+def results(planned: Iterable[Planned], metric: str = "") -> list[Result]:
     """The cells of a plan with their per-case values; pretrainings have none and are left out.
 
-    Raises BenchError where a record's scores are damaged.
+    They are of each task's primary metric, or all of `metric`, and then only where it was computed. Raises BenchError
+    where a record's scores are damaged, and for a metric that no record has.
     """
-    return [one for p in planned if p.job.kind == "evaluate" for one in by_site(_result(p), p.record)]
+    return _filled([(_planned(p), p.record) for p in planned if p.job.kind == "evaluate"], metric)
 
 
-def stored(store: Store) -> list[Result]:
-    """Every cell that a store has a record of, the newest of an id, under the labels they were run with.
+def stored(store: Store, metric: str = "") -> list[Result]:
+    """The results of a store alone, as `results`: of each cell the newest record, and nothing that is not done.
 
-    They come by name. Raises BenchError where a record's scores are damaged.
+    A folder of records that somebody published can be read where the plug-ins and the data are not.
     """
     newest = {
         r.id: r for r in sorted(store.records(), key=lambda r: str(r.facts["started"])) if r.facts["kind"] == "evaluate"
     }
-    return [one for name in sorted(newest) for one in by_site(_stored(newest[name]), newest[name])]
+    return _filled([(_recorded(newest[name]), newest[name]) for name in sorted(newest)], metric)
+
+
+def _filled(found: Found, metric: str) -> list[Result]:
+    """Each cell with its values, and where sites are scored apart with a result for each."""
+    scores = [record.scores() if record else {} for _, record in found]
+    cells = [_valued(cell, of, metric) if of else cell for (cell, _), of in zip(found, scores, strict=True)]
+    if metric:
+        # What is not done yet will have the metrics of what is done of its column.
+        has = {_column(cell) for cell, of in zip(cells, scores, strict=True) if metric in of}
+        if found and not has:
+            raise unknown("metric", metric, sorted({name for of in scores for name in of}), where="the board")
+        cells = [replace(cell, metric=metric, higher_is_better=_higher(metric)) for cell in cells]
+    else:
+        has = {_column(cell) for cell in cells}
+    told = [(cell, record) for cell, (_, record) in zip(cells, found, strict=True) if _column(cell) in has]
+    apart = {_column(cell): of for cell, record in told if len(of := by_site(cell, record)) > 1}
+    return [one for cell, record in told for one in _apart(cell, record, apart.get(_column(cell), []))]
+
+
+def _valued(cell: Result, scores: Mapping[str, Mapping[str, float]], metric: str) -> Result:
+    values = scores.get(metric or cell.metric, {})
+    return replace(
+        cell, state="done" if values else cell.state, cases=tuple(values), values=np.array([*values.values()], float)
+    )
+
+
+def _apart(cell: Result, record: Record | None, others: Sequence[Result]) -> list[Result]:
+    """What `by_site` makes of a cell; of one that is not done, as much as of the `others` of its column that are."""
+    if cell.state == "done" or not others:
+        return by_site(cell, record)
+    return [replace(cell, task=o.task, part=o.part, higher_is_better=o.higher_is_better) for o in others]
+
+
+def _column(cell: Result) -> tuple[str, str]:
+    return cell.task, cell.protocol
+
+
+def _higher(metric: str) -> bool:
+    return not metric.startswith(LOWER)
 
 
 def by_site(result: Result, record: Record | None) -> list[Result]:
     """A result, or where sites are scored apart: one of each, of their mean, and of the drop from what was trained on.
 
     Mean and drop give every site the same weight, so each case counts by the size of its site; their values are cases'
-    shares in those means, times the number of cases.
+    shares in those means, times the number of cases, and are resampled within each site. Of all these the mean alone
+    counts in means over columns.
     """
     sites = record.facts.get("sites") if record else None
-    if not sites:
+    if not sites or result.state != "done":
         return [result]
     of = np.array([sites["of"][case] for case in result.cases])
-    names = list(dict.fromkeys(of))
+    names = list(dict.fromkeys(of.tolist()))
     own = np.isin(of, sites["trained_on"])
     share = np.array([len(of) / np.count_nonzero(of == site) for site in of])
     found = [
@@ -50,57 +93,56 @@ def by_site(result: Result, record: Record | None) -> list[Result]:
             task=f"{result.task}@{site}",
             cases=tuple(case for case, at in zip(result.cases, of, strict=True) if at == site),
             values=result.values[of == site],
+            part=True,
         )
         for site in names
     ]
+    whole = replace(result, strata=tuple(of.tolist()))
+    found.append(replace(whole, task=f"{result.task}@mean", values=result.values * share / len(names)))
     inside, outside = len(set(of[own])), len(set(of[~own]))
-    mean = replace(result, task=f"{result.task}@mean", values=result.values * share / len(names), derived=True)
-    found.append(mean)
     if inside and outside:
-        weights = np.where(own, share / inside, -share / outside)
-        drop = replace(result, task=f"{result.task}@drop", values=result.values * weights, derived=True)
+        weights = np.where(own, share / inside, -share / outside) * (1 if result.higher_is_better else -1)
+        drop = replace(whole, task=f"{result.task}@drop", values=result.values * weights, part=True)
         found.append(replace(drop, higher_is_better=False))
     return found
 
 
-def _stored(record: Record) -> Result:
+def _recorded(record: Record) -> Result:
     facts = record.facts
-    found = record.scores()[facts["primary"]]
     return Result(
         method=facts["method"],
         task=facts["task"],
         protocol=facts["protocol"],
         seed=facts["seed"],
-        state="done",
+        state="pending",  # until its values are in
         metric=facts["primary"],
         phantom=facts["phantom"],
         found=facts["data"][0]["found"],
         official=facts["data"][0]["official"],
-        cases=tuple(found),
-        values=np.array(list(found.values()), dtype=np.float64),
+        cases=(),
+        values=np.zeros(0),
         seen=facts["data"][0].get("test_cases_seen_in_training", 0),
         collapsed=bool(facts.get("collapsed")),
     )
 
 
-def _result(planned: Planned) -> Result:
+def _planned(planned: Planned) -> Result:
     job = planned.job
     assert job.task is not None
     assert job.protocol is not None
-    info, source = job.task.load().info, job.sources[0]
-    found = planned.record.scores()[info.primary] if planned.record else {}
+    source = job.sources[0]
     return Result(
         method=job.method.label,
         task=job.task.name,
         protocol=job.protocol.plugin.name,
         seed=job.seed,
-        state=STATE[planned.state],
-        metric=info.primary,
+        state="failed" if planned.state in ("failed", "blocked") else "pending",  # until its values are in
+        metric=job.task.load().info.primary,
         phantom=job.phantom,
         found=source.found,
         official=source.official,
-        cases=tuple(found),
-        values=np.array(list(found.values()), dtype=np.float64),
+        cases=(),
+        values=np.zeros(0),
         seen=source.seen,
         collapsed=bool(planned.record and planned.record.facts.get("collapsed")),
     )

@@ -14,9 +14,8 @@ from bench.stats import interval, mean_and_std
 
 STATES = ("done", "failed", "pending")
 INTERVAL = "percentile bootstrap over test cases"
-PERCENT = frozenset(
-    {"accuracy", "dice", "iou", "release_dice", "release_iou"}
-)  # metrics that are fractions in the store and percentages on a board
+PERCENT = ("accuracy", "dice", "iou", "nsd", "release_")  # fractions in the store and percentages on a board
+MILLIMETRES = ("hd95",)  # a structure's name may follow, after `_`, as in all
 ROUNDING = 1e-12  # means that differ by less are the same number, summed in another order
 
 
@@ -42,7 +41,8 @@ class Result:
     higher_is_better: bool = True
     seen: int = 0  # test cases whose image is also a training image of the task, as published
     collapsed: bool = False  # whether the pretraining behind it did
-    derived: bool = False  # a mean or difference of other results, and in no mean over columns
+    part: bool = False  # of what another result tells whole, and so in no mean over columns
+    strata: tuple[str, ...] = ()  # of the cases, where they are resampled within those
 
     def __post_init__(self) -> None:
         """Refuse what cannot be averaged."""
@@ -51,6 +51,8 @@ class Result:
             raise ValueError(f"{self.name}: state is {self.state!r}, not one of {', '.join(STATES)}")
         if len(self.cases) != len(self.values):
             raise ValueError(f"{self.name}: {len(self.cases)} cases but {len(self.values)} values")
+        if self.strata and len(self.strata) != len(self.cases):
+            raise ValueError(f"{self.name}: {len(self.cases)} cases but {len(self.strata)} strata")
         if (self.state == "done") != bool(self.cases):
             raise ValueError(f"{self.name}: {self.state}, with {len(self.cases)} cases")
         if bad:
@@ -82,7 +84,7 @@ class Column:
     found: int
     official: int
     seen: int = 0  # test cases whose image is also a training image, at most
-    derived: bool = False  # made of other columns, and in no mean over them
+    part: bool = False  # of what another column tells whole, and so in no mean over columns
 
     @property
     def name(self) -> str:
@@ -102,7 +104,9 @@ class Column:
     @property
     def scale(self) -> Scale:
         """How its numbers are shown."""
-        return Scale(100.0, 2, "%") if self.metric in PERCENT else Scale(1.0, 4, "")
+        if self.metric.startswith(PERCENT):
+            return Scale(100.0, 2, "%")
+        return Scale(1.0, 2, "mm") if self.metric.startswith(MILLIMETRES) else Scale(1.0, 4, "")
 
 
 @dataclass(frozen=True)
@@ -225,7 +229,7 @@ def _column(results: list[Result]) -> Column:
         least.found,
         least.official,
         seen,
-        first.derived,
+        first.part,
     )
 
 
@@ -236,7 +240,8 @@ def _cell(results: list[Result], level: float) -> Cell:
         return Cell("failed" if failed else "pending" if pending else "absent", failed=failed, pending=pending)
     values = np.stack([np.asarray(result.values, np.float64) for result in results if result.state == "done"])
     mean, std = mean_and_std(values.mean(axis=1))
-    low, high = interval(values.mean(axis=0), level=level)
+    strata = next(result.strata for result in results if result.state == "done")
+    low, high = interval(values.mean(axis=0), strata or None, level=level)
     return Cell(
         "partial" if failed or pending else "done",
         done,
@@ -277,11 +282,11 @@ def _equal(mean: float | None, top: float) -> bool:
 
 
 def _metrics(columns: Sequence[Column]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(column.metric for column in columns if not column.derived))
+    return tuple(dict.fromkeys(column.metric for column in columns if not column.part))
 
 
 def _mean_over_columns(cells: tuple[Cell, ...], columns: Sequence[Column]) -> float | None:
-    own = [cell for cell, column in zip(cells, columns, strict=True) if not column.derived]
+    own = [cell for cell, column in zip(cells, columns, strict=True) if not column.part]
     means = [cell.mean for cell in own if cell.state == "done" and cell.mean is not None]
     return math.fsum(means) / len(means) if len(means) == len(own) else None
 

@@ -100,3 +100,23 @@ def test_mean_and_std():
         mean_and_std(np.array([]))
     with pytest.raises(ValueError, match="1 of 2 seeds' means"):
         mean_and_std(np.array([0.5, math.nan]))
+
+
+def test_within_strata_what_differs_between_them_is_no_spread():
+    values = np.array([0.0, 0.0, 0.0, 1.0])
+    assert interval(values, ["a", "a", "a", "b"]) == (0.25, 0.25)
+    assert interval(values)[1] - interval(values)[0] > 0.5
+    draws = np.random.default_rng(1)
+    spread, strata = draws.normal(size=60), ["a"] * 20 + ["b"] * 40
+    shifted = spread + 100 * (np.arange(60) >= 20)
+    low, high = interval(shifted, strata)
+    error = np.hypot(spread[:20].std() * 20**0.5, spread[20:].std() * 40**0.5) / 60
+    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.05)
+    order = draws.permutation(60)
+    assert interval(shifted[order], [strata[n] for n in order]) == (low, high)
+
+
+def test_one_case_a_stratum_says_nothing_and_strata_are_one_for_each_case():
+    assert np.isnan(interval(np.array([0.0, 1.0]), ["a", "b"])).all()
+    with pytest.raises(ValueError, match="3 strata for 2 values"):
+        interval(np.array([0.0, 1.0]), ["a", "b", "b"])

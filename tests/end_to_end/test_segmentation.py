@@ -99,6 +99,17 @@ def test_a_board_has_a_column_for_each_site(home):
     assert [column["task"] for column in real["columns"]] == ["polyps"]
     sites = [column["task"].partition("@")[2] for column in phantom["columns"]]
     assert {"BMC", "RUNMC", "BIDMC", "HK", "I2CVB", "UCL", "mean", "drop"} <= set(sites)
+    (pending,) = [row for row in phantom["rows"] if row["name"] == "simclr"]
+    assert "prostate" not in [column["task"] for column in phantom["columns"]]  # what is not done has sites too
+    assert {cell["state"] for cell in pending["cells"]} == {"pending"}
+
+
+def test_the_board_shows_another_metric_where_there_is_one(home):
+    tables = json.loads(bench("leaderboard", home / "bench.toml", "--metric", "release_dice", "--format", "json"))
+    assert {column["metric"] for table in tables for column in table["columns"]} == {"release_dice"}
+    (phantom,) = json.loads(bench("leaderboard", home / "runs", "--metric", "hd95", "--format", "json"))
+    assert {column["task"].partition("@")[0] for column in phantom["columns"]} == {"prostate"}
+    assert not any(column["higher_is_better"] for column in phantom["columns"])
 
 
 @pytest.mark.parametrize("task", ["polyps", "prostate"])

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.leaderboard.results import by_site
+from bench.errors import BenchError
+from bench.keys import digest
+from bench.leaderboard.formats import caption, markdown
+from bench.leaderboard.results import by_site, stored
 from bench.leaderboard.table import Result, build
-from bench.store import Record
+from bench.store import Record, Store, write_scores
 
 CASES = ("home/1", "home/2", "far/1", "far/2", "far/3", "abroad/1")
 VALUES = np.array([0.9, 0.7, 0.6, 0.5, 0.4, 0.2])
@@ -57,4 +60,80 @@ def test_a_board_has_a_column_for_each():
     assert [column.task for column in table.columns] == [
         "prostate@home", "prostate@far", "prostate@abroad", "prostate@mean", "prostate@drop",
     ]  # fmt: skip
-    assert table.rows[0].mean == pytest.approx((0.8 + 0.5 + 0.2) / 3)  # of the sites, and not of what is made of them
+    assert table.rows[0].mean == pytest.approx((0.8 + 0.5 + 0.2) / 3)  # of the sites, each once
+    assert [column.part for column in table.columns] == [True, True, True, False, True]
+
+
+def test_sites_are_no_spread_of_their_mean_and_of_the_drop():
+    """Each of three sites has one value in all its cases: they are certain, however far they lie apart."""
+    values = np.array([0.8, 0.8, 0.5, 0.5, 0.5, 0.2])
+    (table,) = build(by_site(result(values=values), record(["home"])))
+    mean, drop = table.rows[0].cells[3:]
+    assert (mean.low, mean.high) == pytest.approx((0.5, 0.5))
+    assert (drop.low, drop.high) == pytest.approx((0.45, 0.45))
+
+
+def test_intervals_of_mean_and_drop_are_as_wide_as_their_sites_say():
+    """Sites drawn apart: the variance of their mean is the sum of theirs over the squared number of sites."""
+    draws = np.random.default_rng(0)
+    of = ["home"] * 40 + ["far"] * 160
+    cases = tuple(f"{site}/{n}" for n, site in enumerate(of))
+    values = np.concatenate([draws.normal(0.9, 0.05, 40), draws.normal(0.3, 0.1, 160)])
+    facts = kept({"sites": {"trained_on": ["home"], "of": dict(zip(cases, of, strict=True))}})
+    (table,) = build(by_site(result(cases=cases, values=values), facts))
+    errors = [values[:40].std() / 40**0.5, values[40:].std() / 160**0.5]
+    wide = 2 * 1.96 * float(np.hypot(*errors))
+    mean, drop = table.rows[0].cells[2:]
+    assert mean.high - mean.low == pytest.approx(wide / 2, rel=0.05)
+    assert drop.high - drop.low == pytest.approx(wide, rel=0.05)
+
+
+def test_of_distances_the_drop_is_how_much_they_grow():
+    far = result(metric="hd95", higher_is_better=False, values=VALUES * 10)
+    drop = by_site(far, record(["home"]))[-1]
+    assert drop.values.mean() == pytest.approx(10 * ((0.5 + 0.2) / 2 - 0.8))
+
+
+# ------------------------------------------------------------------------------------------------ of a store
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two records: `home` has sites, distances and one structure; `plain` has no distances."""
+
+    made = Store(tmp_path)
+
+    def commit(task, scores, **more):
+        facts = {
+            "id": f"m/{task}/finetune/0", "key": digest({"task": task}), "parts": {"task": task}, "kind": "evaluate",
+            "method": "m", "task": task, "protocol": "finetune", "seed": 0, "primary": "dice", "phantom": False,
+            "started": "2026-01-01", "data": [{"found": 6, "official": 6}], **more,
+        }  # fmt: skip
+        made.commit(facts, lambda draft: write_scores(draft / "scores.csv", CASES, scores))
+
+    sites = {"trained_on": ["home"], "of": {case: case.split("/")[0] for case in CASES}}
+    commit("sites", {"dice": VALUES, "hd95": VALUES * 10, "hd95_gland": VALUES, "release_dice": VALUES}, sites=sites)
+    commit("plain", {"dice": VALUES, "release_iou": VALUES})
+    return made
+
+
+def test_another_metric_is_shown_where_it_was_computed(store):
+    assert {cell.metric for cell in stored(store)} == {"dice"}
+    shown = stored(store, "hd95")
+    assert {cell.task.partition("@")[0] for cell in shown} == {"sites"}
+    assert not any(cell.higher_is_better for cell in shown)
+    assert {cell.task for cell in stored(store, "release_iou")} == {"plain"}
+    with pytest.raises(BenchError, match=r"unknown metric `relaese_dice`.*did you mean `release_dice`"):
+        stored(store, "relaese_dice")
+
+
+def test_the_board_says_what_each_metric_is(store):
+    (table,) = build(stored(store))
+    assert markdown(table).startswith("### Dice (%) on real data")
+    assert "lower is better for sites@drop" in " ".join(caption(table, best="bold"))
+    assert "cases found of the official data set: plain 6 of 6; sites 6 of 6" in caption(table, best="bold")
+    (table,) = build(stored(store, "hd95_gland"))
+    assert markdown(table).startswith("### HD95, gland (mm) on real data")
+    assert "lower is better" in caption(table, best="bold")[0]
+    (table,) = build(stored(store, "release_dice"))
+    assert markdown(table).startswith("### Dice as LVM-Med's code computes it (%) on real data")
