@@ -79,7 +79,7 @@ def find_sources(grid: "Grid", store: Store, corpora: Sequence[str] | None = Non
 
 
 def _task_source(grid: "Grid", name: str) -> tuple[Source, Splits] | None:
-    from bench.data.folders import count, is_phantom
+    from bench.data.folders import count, is_phantom, misplaced
 
     entry = grid.task(name)
     task, folder = entry.load(), grid.folder(entry)
@@ -89,7 +89,8 @@ def _task_source(grid: "Grid", name: str) -> tuple[Source, Splits] | None:
         if grid.data.missing == "skip":
             return None
         if grid.data.missing == "error":
-            return replace(source, error=f"{folder}: no such folder; {info.title} comes from {info.url}"), none
+            hint = misplaced(grid.data_root, entry.folder or name) or f"; {info.title} comes from {info.url}"
+            return replace(source, error=f"{folder}: no such folder{hint}"), none
         told = {"phantom": grid.data.phantom_cases, "source": entry.plugin.source}
         seal = digest(told | ({"settings": entry.settings} if entry.settings else {}))
         drawn = grid.store / "phantoms" / f"{name}-{seal[:8]}"

@@ -63,9 +63,11 @@ def _prepare(todo: list[Any], config: Any) -> None:
     """Draw the phantoms that the jobs need and that are not there yet."""
     wanted = {s.folder: s for job in todo for s in job.sources if s.kind == "phantom" and not s.folder.exists()}
     for source in wanted.values():
+        from bench.data.folders import misplaced
         from bench.data.phantom import draw as draw_phantom
 
-        print(f"drawing a phantom of {source.name}: no data under {config.data_root / source.name}", file=sys.stderr)  # noqa: T201
+        hint = misplaced(config.data_root, source.task.folder or source.name)
+        print(f"drawing a phantom of {source.name}: no data under {config.folder(source.task)}{hint}", file=sys.stderr)  # noqa: T201
         draw_phantom(source.task.load(), source.folder, cases=config.data.phantom_cases)
 
 

@@ -126,6 +126,13 @@ def require_folder(folder: Path, *parts: str) -> Path:
     raise BenchError(f"{folder}: has no folder {'/'.join(parts)}{hint}")
 
 
+def misplaced(root: Path, name: str) -> str:
+    """Where the data set `name` lies if not in `root` but one folder off, as the end of a message, or nothing."""
+    inside = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")) if root.is_dir() else []
+    meant = [place for place in (*root.absolute().parents[:2], *inside) if (place / name).is_dir()]
+    return f"; there is {meant[0] / name}: was {meant[0]} meant as the folder of the data sets?" if meant else ""
+
+
 def enclosing(folder: Path, part: str) -> Path:
     """The folder in which `part` lies: `folder`, or the only one in it of which that is true. Raises BenchError."""
     inside = sorted(folder.glob(f"*/{part}/")) if folder.is_dir() and not (folder / part).is_dir() else []

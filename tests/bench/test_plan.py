@@ -463,6 +463,10 @@ def test_missing_data_are_an_error_or_skipped_or_drawn(place):
     found = states(place)
     why = found["random_init/brain_tumor/knn/0"][1]
     assert why.startswith(f"{place}/data/brain_tumor: no such folder; Brain Tumor Classification (MRI) comes from http")
+    shutil.copytree(place / "data" / "fgadr", place / "data" / "deeper" / "brain_tumor")
+    why = states(place)["random_init/brain_tumor/knn/0"][1]
+    assert why.endswith(f"was {place}/data/deeper meant as the folder of the data sets?")
+    shutil.rmtree(place / "data" / "deeper")
     assert columns(j for j, (state, _) in found.items() if state == "run") == cells(*BUILT, of=["fgadr/linear"])
     edit(place, '"error"', '"skip"')
     found = states(place)

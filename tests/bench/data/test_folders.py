@@ -225,3 +225,12 @@ def test_importing_it_brings_in_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_data_sets_one_folder_off_are_found_and_the_root_named(tmp_path):
+    (tmp_path / "data" / "kvasir" / "Kvasir-SEG").mkdir(parents=True)
+    said = f"; there is {tmp_path / 'data' / 'kvasir'}: was {tmp_path / 'data'} meant as the folder of the data sets?"
+    for root in (tmp_path, tmp_path / "data" / "kvasir", tmp_path / "data" / "kvasir" / "Kvasir-SEG"):
+        assert folders.misplaced(root, "kvasir") == said
+    assert folders.misplaced(tmp_path / "data", "isic2018") == ""
+    assert folders.misplaced(tmp_path / "none", "isic2018") == ""
