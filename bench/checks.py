@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.config import Pretrain, settings
 from bench.data.folders import is_volume
 from bench.data.images import read_image
 from bench.data.masks import read_region, read_truth
 from bench.data.phantom import draw
 from bench.encoders.timm import TimmEncoder
+from bench.entries import settings
 from bench.nn import View
 from bench.pretrain import pretrain
 from bench.random import generator, seed_library
+from bench.recipes import Pretrain
 from bench.registry import Plugin, discover
 from bench.spec import Encoder, FoundationModel, Method, Splits, Task, TaskInfo, Views
 from bench.views import draw_views

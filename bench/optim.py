@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.config import Pretrain
+from bench.recipes import Pretrain
 
 
 def optimizer(method: nn.Module, recipe: Pretrain) -> torch.optim.Optimizer:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from bench.config import Grid, MethodEntry, Pretrain, ProtocolEntry, TaskEntry
+from bench.config import Grid
+from bench.entries import MethodEntry, ProtocolEntry, TaskEntry
 from bench.errors import BenchError
 from bench.keys import ENGINE, Parts, differences, digest, plain
+from bench.recipes import Pretrain
 from bench.sources import MEMO, Source, find_sources
 from bench.store import Record, Store
 
@@ -64,6 +66,7 @@ def jobs(grid: Grid, sources: Mapping[str, Source]) -> list[Job]:
                 _cell(encoder, task, protocol, seed, sources[task.name])
                 for task in tasks
                 for protocol in task.protocols
+                if task.seeds is None or seed in task.seeds
             ]
     return found
 

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 from bench.collapse import PROBED, probe
-from bench.config import Pretrain
 from bench.data.storage import Batch, Held, Images, open_images
 from bench.errors import BenchError
 from bench.files import sync
 from bench.history import History
 from bench.optim import learning_rate, optimizer
 from bench.random import generator, seed_library
+from bench.recipes import Pretrain
 from bench.spec import Method, View, Views
 from bench.views import draw_views
 

@@ -19,9 +19,9 @@ import torch
 
 from bench import __version__
 from bench.collapse import verdict
-from bench.config import MethodEntry
 from bench.encoders.checkpoint import load_weights
 from bench.encoders.timm import TimmEncoder
+from bench.entries import MethodEntry
 from bench.errors import BenchError, reason
 from bench.executors import Place
 from bench.files import write_whole

@@ -18,8 +18,9 @@ from bench.spec import Case, Splits
 from bench.store import Store
 
 if TYPE_CHECKING:
-    from bench.config import Grid, TaskEntry
+    from bench.config import Grid
     from bench.data.audit import Entry
+    from bench.entries import TaskEntry
 
 # In the store: digests, looks and audits, so that what did not change is not read and compared again.
 MEMO, LOOKS, AUDITS = "fingerprints.json", "looks.npy", "audits"

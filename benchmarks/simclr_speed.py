@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from bench.config import MethodEntry, Pretrain, settings
 from bench.data.cache import decoded
 from bench.data.phantom import draw
+from bench.entries import MethodEntry, settings
 from bench.pretrain import pretrain
+from bench.recipes import Pretrain
 from bench.registry import discover
 from bench.sources import folder_cases
 

@@ -32,6 +32,7 @@ class SwAV(Method):
         *,
         prototypes: int = 3000,
         temperature: float = 0.1,
+        epsilon: float = 0.05,
         queue: int = 3840,
         queue_from: float = 0.075,
         rest: float = 0.005,
@@ -41,7 +42,7 @@ class SwAV(Method):
         self.head = SwaVProjectionHead(encoder.dim, 2048, dim)
         self.prototypes = nn.Linear(dim, prototypes, bias=False)
         hold(self, [self.prototypes.weight], rest)
-        self.criterion = SwaVLoss(temperature, sinkhorn_gather_distributed=distributed())
+        self.criterion = SwaVLoss(temperature, sinkhorn_epsilon=epsilon, sinkhorn_gather_distributed=distributed())
         self.size, self.queue_from, self.dim = queue, queue_from, dim
 
     def begin(self, images: int) -> None:

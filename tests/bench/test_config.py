@@ -115,8 +115,12 @@ fgadr = { => fgard = {
     [protocols.knn]: unknown setting `kk`
 ["linear"] } => ["linear"], linear = { epoch = 3 } }
     [tasks.fgadr] linear: unknown setting `epoch`; did you mean `epochs`?
+["linear"] } => ["linear"], seeds = [7] }
+    [tasks.fgadr] seeds: needs one or more of the seeds of [bench], [0], got [7]
+["linear"] } => ["linear"], seeds = [] }
+    [tasks.fgadr] seeds: needs one or more of the seeds of [bench], [0], got []
 ["linear"] } => ["linear"], knn = {} }
-    [tasks.fgadr]: unknown key `knn`; known: `folder`, `linear`, `plugin`, `protocols`
+    [tasks.fgadr]: unknown key `knn`; known: `folder`, `linear`, `plugin`, `protocols`, `seeds`
 ["brain_tumor", "fgadr"] => ["brain_tumour"]
     [pretrain] corpus: unknown task or folder `brain_tumour`; did you mean `brain_tumor`?
 simclr = {} => simclr = { pretrain = { lrr = 1 } }

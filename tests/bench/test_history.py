@@ -10,9 +10,10 @@ from torch import nn
 
 from bench import pretrain as loop
 from bench.checks import pictures
-from bench.config import MethodEntry, Pretrain
+from bench.entries import MethodEntry
 from bench.errors import BenchError
 from bench.pretrain import pretrain
+from bench.recipes import Pretrain
 from bench.registry import discover
 from bench.run import build_method
 from bench.spec import Encoder, Features, Method, Views

@@ -10,10 +10,10 @@ from torch import nn
 
 from bench.checks import pictures
 from bench.collapse import verdict
-from bench.config import Pretrain
 from bench.data.storage import write
 from bench.nn import embed, rising
 from bench.pretrain import Corpus, pretrain
+from bench.recipes import Pretrain
 from bench.spec import Encoder, Features, Method, View, Views
 
 RECIPE = Pretrain(image_size=16, epochs=3, batch_size=8, lr=0.01, warmup_epochs=0.0, checkpoint_minutes=0.0)

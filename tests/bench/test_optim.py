@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.config import Pretrain
 from bench.optim import learning_rate, optimizer
+from bench.recipes import Pretrain
 
 RECIPE = Pretrain(lr=0.8, epochs=10, warmup_epochs=2.0, weight_decay=0.5)
 

@@ -526,3 +526,11 @@ def test_a_folder_is_a_corpus(place):
     for image in (place / "pictures" / "deep").iterdir():
         image.unlink()
     assert "holds no image" in states(place)["simclr/fgadr/linear/0"][1]
+
+
+def test_a_task_may_be_done_with_some_of_the_seeds(place):
+    before = keys(place)
+    edit(place, 'fgadr = { protocols = ["linear"] }', 'fgadr = { protocols = ["linear"], seeds = [1] }')
+    after = keys(place)
+    assert before.keys() - after.keys() == {job for job in before if "/fgadr/" in job and job.endswith("/0")} != set()
+    assert after.items() <= before.items()

@@ -17,10 +17,11 @@ from torch.nn.functional import dropout, normalize
 
 from bench.checks import RECIPE as CHECKED
 from bench.checks import pictures, small
-from bench.config import MethodEntry, Pretrain
 from bench.encoders.timm import TimmEncoder
+from bench.entries import MethodEntry
 from bench.errors import BenchError
 from bench.pretrain import pretrain
+from bench.recipes import Pretrain
 from bench.registry import discover
 from bench.run import build_method
 from bench.spec import Encoder, Features, Method, Views

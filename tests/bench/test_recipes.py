@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from bench.config import Pretrain, load
+from bench.config import load
 from bench.encoders.names import token_backbones
 from bench.encoders.timm import parse
 from bench.errors import BenchError
 from bench.optim import learning_rate
+from bench.recipes import Pretrain
 
 GRID = """
 [pretrain]
