@@ -24,7 +24,7 @@ from bench.pretrain import pretrain
 from bench.random import generator, seed_library
 from bench.recipes import Pretrain
 from bench.registry import Plugin, discover
-from bench.spec import Encoder, FoundationModel, Method, Splits, Task, TaskInfo, Views
+from bench.spec import Encoder, FoundationModel, Method, Splits, Task, TaskInfo, Views, Weights
 from bench.views import draw_views
 
 BACKBONE, TOKENS, SIZE, IMAGES = "test_resnet", "test_vit patch_size=8", 32, 64
@@ -63,7 +63,8 @@ def check_found(plugin: Plugin) -> None:
     if isinstance(loaded, Task):
         return
     require(bool(loaded.info.paper), "paper: says where the method comes from, or `none`")
-    settings(plugin, loaded.info.small, "small")
+    own = {"backbone", "image_size"} if loaded.info.backbone else set()
+    settings(plugin, {key: value for key, value in loaded.info.small.items() if key not in own}, "small")
 
 
 def small(plugin: Plugin) -> Method:
@@ -183,15 +184,20 @@ def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def build(plugin: Plugin, folder: Path) -> Encoder:
-    """A foundation model with random weights from a file, so that nothing is fetched."""
+    """A foundation model with random weights: from a file or, of an architecture of its own, drawn; none is fetched."""
     from safetensors.torch import save_file
 
     model: FoundationModel = plugin.load()
+    given = dict(model.info.small)
+    if model.info.backbone or model.info.seeded:
+        own = given.pop("backbone", BACKBONE), None, given.pop("image_size", SIZE)
+        seed_library("check", plugin.name)
+        return model.build(*own, **settings(plugin, given, "small"))
     seed_library("weights")
     weights = folder / "weights.safetensors"
     save_file(TimmEncoder(BACKBONE, image_size=SIZE).state_dict(), weights)
     seed_library("check", plugin.name)
-    return model.build(BACKBONE, weights, SIZE, **settings(plugin, model.info.small, "small"))
+    return model.build(BACKBONE, Weights(weights), SIZE, **settings(plugin, given, "small"))
 
 
 def check_encoder(plugin: Plugin) -> None:

@@ -25,7 +25,9 @@ class MethodEntry:
     settings: Settings  # all of them, defaults included
     pretrain: Pretrain
     views: Settings  # overrides of the method's Views
-    weights: str = ""  # a file, for a foundation model
+    weights: str = ""  # of a foundation model: a file, "random", or "" for its library's cache or hub
+    sha256: str = ""  # that the file must have
+    missing: tuple[str, ...] = ()  # patterns of what the file may lack
 
 
 @dataclass(frozen=True)
@@ -81,19 +83,33 @@ def read_methods(
         if "backbone" in given:
             own["backbone"] = given.pop("backbone")
         _check_views(read(Views, views, f"{place} views"), f"{place} views")
-        weights = convert(given.get("weights", ""), str, f"{place} weights")
-        if weights and plugin.decorator == "ssl_method":
-            raise BenchError(f"{place} weights: `{plugin.name}` is pretrained; it may start from pretrain.init")
+        if plugin.info.get("backbone"):
+            own = {"backbone": plugin.info["backbone"], "image_size": plugin.info.get("image_size", 224)} | own
+        loaded = _weights(plugin, given, place)
         if views and plugin.decorator == "foundation_model":
             raise BenchError(f"{place} views: `{plugin.name}` is built from weights and sees no views")
         silent = own.keys() - {"backbone", "image_size"}
         if silent and plugin.decorator == "foundation_model":
             raise BenchError(f"{place} pretrain: `{plugin.name}` is not pretrained; {min(silent)} would change nothing")
-        given = {k: v for k, v in given.items() if k not in ("pretrain", "views", "weights")}
+        given = {k: v for k, v in given.items() if k not in ("pretrain", "views", *loaded)}
         recipe = read_recipe(own, pretrain, f"{place} pretrain")
         _check_backbone(plugin, recipe.backbone, place)
-        entries.append(MethodEntry(label, plugin, settings(plugin, given, place), recipe, plain(views), weights))
+        entries.append(MethodEntry(label, plugin, settings(plugin, given, place), recipe, plain(views), **loaded))
     return tuple(entries)
+
+
+def _weights(plugin: Plugin, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What an entry says of the weights of a foundation model. Raises BenchError."""
+    loaded = {
+        "weights": convert(given.get("weights", ""), str, f"{where} weights"),
+        "sha256": convert(given.get("sha256", ""), str, f"{where} sha256").lower(),
+        "missing": convert(given.get("missing", []), tuple[str, ...], f"{where} missing"),
+    }
+    if any(loaded.values()) and plugin.decorator == "ssl_method":
+        raise BenchError(f"{where} weights: `{plugin.name}` is pretrained; it may start from pretrain.init")
+    if (loaded["sha256"] or loaded["missing"]) and loaded["weights"] in ("", "random"):
+        raise BenchError(f'{where}: `sha256` and `missing` are said of a file; name it with weights = "FILE"')
+    return loaded
 
 
 def _check_backbone(plugin: Plugin, backbone: str, where: str) -> None:

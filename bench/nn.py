@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, ClassVar, NamedTuple
@@ -38,6 +38,7 @@ class Encoder(nn.Module, ABC):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     patch: int = 0  # pixels of a token's side, where the backbone is a plain transformer
+    loaded: Mapping[str, Any] | None = None  # which weights it was given, and how they matched, for the record
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Features:

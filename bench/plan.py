@@ -80,9 +80,13 @@ def _encoder(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, So
 
 
 def _foundation(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source], parts: dict[str, Any]) -> Job:
-    weights, blocked = _file(grid, entry.weights)
+    drawn = entry.weights == "random"
+    weights, blocked = ("random", "") if drawn else _file(grid, entry.weights)
+    if entry.sha256 and weights and weights != entry.sha256:
+        blocked = f"weights {grid.path.parent / entry.weights}: has sha256 {weights}, and the grid pins {entry.sha256}"
     parts |= {"backbone": entry.pretrain.backbone, "image_size": entry.pretrain.image_size, "weights": weights}
-    parts["seed"] = seed if entry.plugin.info.get("seeded", False) else None
+    parts |= {"missing": list(entry.missing)} if entry.missing else {}
+    parts["seed"] = seed if drawn or entry.plugin.info.get("seeded", False) else None
     parts = plain(parts)
     return Job(f"{entry.label}/encoder/{seed}", "evaluate", entry, seed, parts, digest(parts), blocked=blocked)
 

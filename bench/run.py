@@ -29,7 +29,7 @@ from bench.keys import digest
 from bench.plan import Job
 from bench.pretrain import Array, Corpus, pretrain
 from bench.random import seed_library
-from bench.spec import Context, Encoder, Method, Scores, Views
+from bench.spec import Context, Encoder, Method, Scores, Views, Weights
 from bench.store import Record, Store, write_scores
 from bench.values import read
 
@@ -119,6 +119,7 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
     )
     _keep_split(context, store)
     encoder = build_encoder(job, place, store).to(context.device)
+    loaded = None if job.needs else encoder.loaded
     scores = job.protocol.plugin.load().fit_and_score(encoder, context, **job.protocol.settings)
     _require_finite(scores, job.protocol.plugin.name)
     facts = _facts(job, place, started, time.monotonic() - clock)
@@ -129,6 +130,7 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
         "chosen": dict(scores.chosen),
         "collapsed": _collapsed(job, store),
         **_sites(context),
+        **({"weights": loaded} if loaded else {}),
     }
     return store.commit(facts, partial(_write, scores))
 
@@ -178,7 +180,9 @@ def build_encoder(job: Job, place: Place, store: Store) -> Encoder:
     recipe = entry.pretrain
     seed_library("encoder", job.seed)
     if not job.needs:
-        weights = place.base / entry.weights if entry.weights else None
+        file = place.base / entry.weights if entry.weights else None
+        drawn = entry.weights == "random" or (file is None and entry.plugin.info.get("seeded", False))
+        weights = None if drawn else Weights(file, entry.missing)
         model: Encoder = entry.plugin.load().build(recipe.backbone, weights, recipe.image_size, **entry.settings)
         return model
     encoder = TimmEncoder(recipe.backbone, image_size=recipe.image_size)

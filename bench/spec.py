@@ -70,6 +70,8 @@ class MethodInfo:
     trained_on: str = ""
     seeded: bool = True  # False: every seed has the same encoder
     needs: str = ""  # "tokens": a backbone that is a plain vision transformer, of which patches can be hidden
+    backbone: str = ""  # of a foundation model that has its own: in place of the grid's
+    image_size: int = 0  # pixels, likewise
     small: Settings = field(default_factory=dict)  # settings the contract suite uses
 
 
@@ -92,17 +94,40 @@ def ssl_method(name: str, *, paper: str, needs: str = "", small: Settings | None
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Where a foundation model's weights come from: a file or, without one, its library's cache or hub.
+
+    `missing` are patterns of names, such as `neck.*`, of what the file may lack and the model then draws.
+    """
+
+    file: Path | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class FoundationModel:
-    """A function from a backbone name and a weights file (None: random, or the library's cache) to an Encoder."""
+    """A function from a backbone name and Weights (None: random ones) to an Encoder."""
 
     info: MethodInfo
     build: Callable[..., Encoder]
 
 
 def foundation_model(
-    name: str, *, paper: str, licence: str, trained_on: str, seeded: bool = False, small: Settings | None = None
+    name: str,
+    *,
+    paper: str,
+    licence: str,
+    trained_on: str,
+    seeded: bool = False,
+    backbone: str = "",
+    image_size: int = 0,
+    small: Settings | None = None,
 ) -> Callable[[Callable[..., Encoder]], FoundationModel]:
-    """Mark `build(backbone, weights, image_size, *, settings...) -> Encoder` as the plug-in `name`."""
+    """Mark `build(backbone, weights, image_size, *, settings...) -> Encoder` as the plug-in `name`.
+
+    A model that has an architecture of its own names it as `backbone`, with the `image_size` it was trained at: an
+    entry of the grid may change both, its [pretrain] does not. `small` then has a `backbone` and an `image_size` too.
+    """
     info = MethodInfo(
         name=name,
         kind="foundation",
@@ -110,6 +135,8 @@ def foundation_model(
         licence=licence,
         trained_on=trained_on,
         seeded=seeded,
+        backbone=backbone,
+        image_size=image_size,
         small=small or {},
     )
     return lambda build: FoundationModel(info, build)
@@ -334,6 +361,7 @@ __all__ = [
     "Truth",
     "View",
     "Views",
+    "Weights",
     "foundation_model",
     "protocol",
     "ssl_method",

@@ -3,11 +3,9 @@
 Deng et al., ImageNet: A Large-Scale Hierarchical Image Database, CVPR 2009; weights of timm's default tag.
 """
 
-from pathlib import Path
-
 from bench.encoders.checkpoint import load_weights
 from bench.encoders.timm import TimmEncoder
-from bench.spec import Encoder, foundation_model
+from bench.spec import Encoder, Weights, foundation_model
 
 
 @foundation_model(
@@ -16,9 +14,8 @@ from bench.spec import Encoder, foundation_model
     licence="of the weights: see timm's card of the backbone",
     trained_on="ImageNet-1k, with labels",
 )
-def imagenet_supervised(backbone: str, weights: Path | None, image_size: int) -> Encoder:
+def imagenet_supervised(backbone: str, weights: Weights | None, image_size: int) -> Encoder:
     """Weights of a file, if one is given, go before those of timm's cache."""
-    encoder = TimmEncoder(backbone, image_size=image_size, pretrained=weights is None)
-    if weights is not None:
-        load_weights(encoder, weights)
+    encoder = TimmEncoder(backbone, image_size=image_size, pretrained=weights is not None and weights.file is None)
+    load_weights(encoder, weights)
     return encoder

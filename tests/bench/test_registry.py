@@ -201,8 +201,8 @@ def test_what_is_named_and_not_there_is_listed(tmp_path):
 def test_an_unknown_name_gives_the_near_ones():
     with pytest.raises(BenchError, match=r"^grid: unknown method `simclear`; did you mean `simclr`\?$"):
         discover().get("method", "simclear", where="grid")
-    with pytest.raises(BenchError, match=r"^grid: unknown task `simclr`; known: .*`brain_tumor`"):
-        discover().get("task", "simclr", where="grid")
+    with pytest.raises(BenchError, match=r"^grid: unknown task `wwwww`; known: .*`brain_tumor`"):
+        discover().get("task", "wwwww", where="grid")
 
 
 def distribution(root, name, points, **modules):
