@@ -3,8 +3,11 @@
 What a plug-in accepts is known from the registry, so a misspelt setting is found before anything runs.
 """
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from bench.encoders.names import token_backbones
@@ -176,12 +179,20 @@ def _task(
     protocols = []
     for protocol in chosen:
         found = registry.get("protocol", protocol, where=f"{place} protocols", target=info.target)
-        if protocol not in info.protocols:
-            raise unknown("protocol", protocol, info.protocols, where=f"{place} (its protocols)")
+        others = [p.name for p in registry.all("protocol") if p.target == info.target and p.info.get("on_request")]
+        if protocol not in (*info.protocols, *others):
+            raise unknown("protocol", protocol, [*info.protocols, *others], where=f"{place} (its protocols)")
         shared = {key: value for key, value in common.get(protocol, {}).items() if key in found.settings}
-        here = {**info.recipe.get(protocol, {}), **shared, **subtable(given, protocol, f"{place} {protocol}")}
+        recipe = {**info.recipe.get(protocol, {}), **_recipes().get(protocol, {}).get(plugin.name, {})}
+        here = {**recipe, **shared, **subtable(given, protocol, f"{place} {protocol}")}
         protocols.append(ProtocolEntry(found, settings(found, here, f"{place} {protocol}")))
     return TaskEntry(name, plugin, tuple(protocols), own_seeds, plain(own), folder)
+
+
+@cache
+def _recipes() -> dict[str, dict[str, dict[str, Any]]]:
+    """Settings by protocol and task, of protocols that no card has."""
+    return tomllib.loads((Path(__file__).parent / "task_recipes.toml").read_text(encoding="utf-8"))
 
 
 def _task_seeds(given: Any, seeds: Sequence[int], where: str) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from bench.errors import BenchError
 from bench.keys import ENGINE, Parts, differences, digest, plain
 from bench.recipes import Pretrain
 from bench.sources import MEMO, Source, find_sources
+from bench.spec import Settings
 from bench.store import Record, Store
 
 State = Literal["cached", "run", "failed", "blocked"]
@@ -82,6 +83,10 @@ def _encoder(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, So
 def _foundation(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source], parts: dict[str, Any]) -> Job:
     drawn = entry.weights == "random"
     weights, blocked = ("random", "") if drawn else _file(grid, entry.weights)
+    for name, value in files(entry.settings).items():
+        seal, problem = _file(grid, value)
+        parts["method"]["settings"] = {**parts["method"]["settings"], name: seal}
+        blocked = blocked or problem
     if entry.sha256 and weights and weights != entry.sha256:
         blocked = f"weights {grid.path.parent / entry.weights}: has sha256 {weights}, and the grid pins {entry.sha256}"
     parts |= {"backbone": entry.pretrain.backbone, "image_size": entry.pretrain.image_size, "weights": weights}
@@ -110,6 +115,11 @@ def _pretraining(
     blocked = blocked or "; ".join(broken)
     name = f"{entry.label}/pretrain/{seed}"
     return Job(name, "pretrain", entry, seed, parts, digest(parts), sources=used, blocked=blocked)
+
+
+def files(settings: Settings) -> dict[str, str]:
+    """The settings that name files, from the folder of the grid: their content is in the key, and not their paths."""
+    return {name: value for name, value in settings.items() if name.endswith("_file") and value}
 
 
 def _misused(used: Sequence[Source], recipe: Pretrain) -> Iterator[str]:

@@ -26,7 +26,7 @@ from bench.errors import BenchError, reason
 from bench.executors import Place
 from bench.files import write_whole
 from bench.keys import digest
-from bench.plan import Job
+from bench.plan import Job, files
 from bench.pretrain import Array, Corpus, pretrain
 from bench.random import seed_library
 from bench.spec import Context, Encoder, Method, Scores, Views, Weights
@@ -183,7 +183,8 @@ def build_encoder(job: Job, place: Place, store: Store) -> Encoder:
         file = place.base / entry.weights if entry.weights else None
         drawn = entry.weights == "random" or (file is None and entry.plugin.info.get("seeded", False))
         weights = None if drawn else Weights(file, entry.missing)
-        model: Encoder = entry.plugin.load().build(recipe.backbone, weights, recipe.image_size, **entry.settings)
+        given = {**entry.settings, **{name: str(place.base / value) for name, value in files(entry.settings).items()}}
+        model: Encoder = entry.plugin.load().build(recipe.backbone, weights, recipe.image_size, **given)
         return model
     encoder = TimmEncoder(recipe.backbone, image_size=recipe.image_size)
     record = store.record(job.encoder)

@@ -334,8 +334,11 @@ class Protocol:
 Fit = Callable[..., Scores]
 
 
-def protocol(name: str, *, title: str, target: str = "class") -> Callable[[Fit], Protocol]:
-    """Mark `fit_and_score(encoder, context: Context, *, settings...)` as the protocol `name` for tasks of a target."""
+def protocol(name: str, *, title: str, target: str = "class", on_request: bool = False) -> Callable[[Fit], Protocol]:
+    """Mark `fit_and_score(encoder, context: Context, *, settings...)` as the protocol `name` for tasks of a target.
+
+    One that is `on_request` stands in no task's card: a grid may ask for it of every task of its target.
+    """
     return lambda fit: Protocol(name, title, target, fit)
 
 

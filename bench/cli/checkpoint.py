@@ -1,6 +1,6 @@
 """Commands about weights: what a file holds and fits, and a pretrained encoder as a file for others."""
 
-from enum import StrEnum
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,10 +20,10 @@ app.add_typer(checkpoint_app, name="checkpoint")
 class Format(StrEnum):
     """Whose names the tensors have."""
 
-    safetensors = "safetensors"
-    timm = "timm"
-    torchvision = "torchvision"
-    sam = "sam"
+    safetensors = auto()
+    timm = auto()
+    torchvision = auto()
+    sam = auto()
 
 
 @checkpoint_app.command()

@@ -71,22 +71,28 @@ def plan(grid: GridFile = "bench.toml", data: DataRoot = None, only: Only = "", 
 @app.command()
 def ls(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    params: Annotated[
+        bool, typer.Option("--params", help="Of methods: count the parameters of the encoder that is evaluated.")
+    ] = False,
     grid: GridOption = "bench.toml",
     data: DataRoot = None,
     json: Json = False,
 ) -> None:
     """List methods, tasks or protocols (broken ones with the reason), or the jobs of a grid.
 
-    JSON: a list of objects with `name`; for jobs with `id`, `key` and `state` beside it.
+    JSON: a list of objects with `name`; for jobs with `id`, `key` and `state` beside it; with --params of methods with
+    `backbone` and `parameters`.
     """
     if kind is Kind.jobs:
         rows = [{"name": p.job.id, "state": p.state, "key": p.job.key} for p in planned(grid, data)[2]]
+    elif params and kind is Kind.methods:
+        rows = _parameters(Path(grid))
     else:
         rows = _plugins(kind.value[:-1], Path(grid))
     if json:
         as_json(rows)
     else:
-        as_table(rows)
+        as_table([{k: f"{v / 1e6:.2f} M" if k == "parameters" and v else v for k, v in row.items()} for row in rows])
 
 
 def _plugins(kind: str, grid: Path) -> list[dict[str, Any]]:
@@ -107,6 +113,16 @@ def _plugins(kind: str, grid: Path) -> list[dict[str, Any]]:
     if not any(row["error"] for row in rows):
         return [{k: v for k, v in row.items() if k != "error"} for row in rows]
     return rows
+
+
+def _parameters(grid: Path) -> list[dict[str, Any]]:
+    """The encoder of each method: of its own architecture, or of the grid's backbone."""
+    from bench.config import load
+    from bench.encoders.inspection import counted
+    from bench.recipes import Pretrain
+
+    recipe = load(grid).pretrain if grid.exists() else Pretrain()
+    return counted(_registry(grid).all("method"), recipe.backbone, recipe.image_size)
 
 
 def _registry(grid: Path) -> Any:

@@ -21,7 +21,7 @@ def _finite(value: Any) -> Any:
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], *, empty: str = "nothing") -> None:
-    """Print rows of the same keys as a plain table; cells are text, whatever they hold."""
+    """Print rows as a plain table with a column for each of their keys; cells are text, whatever they hold."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -31,10 +31,11 @@ def as_table(rows: Sequence[Mapping[str, Any]], *, empty: str = "nothing") -> No
         print(empty)  # noqa: T201
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in rows[0]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if v is None else str(v)) for v in row.values()))
+        table.add_row(*(Text("" if (value := row.get(name)) is None else str(value)) for name in names))
     Console(soft_wrap=False).print(table)
 
 

@@ -6,19 +6,20 @@ written down, and refused unless it is whole.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.encoders.reading import Tensors, read_tensors
 from bench.errors import BenchError
 from bench.keys import file_digest
-from bench.spec import Encoder, Weights
+from bench.nn import Encoder
+from bench.spec import Weights
 
 SEQUENTIAL = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}  # lightly's ResNets
 COUNTERS = "*.num_batches_tracked"  # used by no network in evaluation, and not in files of old
@@ -57,29 +58,35 @@ class Match:
         }
 
 
-def load_weights(encoder: Encoder, weights: Weights | Path | None) -> None:
-    """Load a file into an encoder in place, and write down in `encoder.loaded` how it fitted.
+def load_weights(
+    encoder: nn.Module, weights: Weights | Path | None, published: Callable[[str], str] = str
+) -> dict[str, Any] | None:
+    """Load a file into an encoder in place; how it fitted, which `encoder.loaded` keeps for the record.
 
     The file may have anything before the names that the encoder's library has for its tensors, and hold others beside
     them: a classifier, a student, an optimiser. Position embeddings of another grid are resampled. Without a file
-    nothing happens.
+    nothing happens. `published` gives the name in files of a tensor that a library calls otherwise by now.
 
     Raises BenchError that names the file and the first offending key, unless every tensor of the encoder is there in
     its shape and finite, but for those that `weights.missing` has patterns for; and where the file has more of the
     backbone than the encoder.
     """
     if weights is None or (isinstance(weights, Weights) and weights.file is None):
-        return
+        return None
     path, allowed = (weights.file, weights.missing) if isinstance(weights, Weights) else (weights, ())
     assert path is not None
-    own = names(encoder)
-    found = best_match({short: value for short, (_, value) in own.items()}, read_tensors(path))
+    own = {published(short): pair for short, pair in names(encoder).items()}
+    there = {place: {published(name): value for name, value in of.items()} for place, of in read_tensors(path).items()}
+    found = best_match({short: value for short, (_, value) in own.items()}, there)
     require_whole(path, found, own, allowed)
     encoder.load_state_dict({own[short][0]: value for short, value in found.matched.items()}, strict=False)
-    encoder.loaded = {"file": path.name, "sha256": file_digest(path), **found.plain()}
+    told = {"file": path.name, "sha256": file_digest(path), **found.plain()}
+    if isinstance(encoder, Encoder):
+        encoder.loaded = told
+    return told
 
 
-def names(encoder: Encoder) -> dict[str, tuple[str, Tensor]]:
+def names(encoder: nn.Module) -> dict[str, tuple[str, Tensor]]:
     """The encoder's tensors by their library's names: `model.`, or whatever all of them begin with, is left out."""
     state = encoder.state_dict()
     first = {key.partition(".")[0] for key in state}
@@ -170,7 +177,7 @@ def require_whole(path: Path, found: Match, own: Mapping[str, Any], allowed: Seq
     if lacking or not found.matched:
         mend = f'; if it may lack them, say missing = ["{lacking[0]}"]' if found.matched and lacking else ""
         raise BenchError(f"{wrong}: no `{(lacking or [*own])[0]}` ({told}{mend}). It holds {_listed(found.unexpected)}")
-    parts = {_part(name) for name in own}
+    parts = {_part(name) for name in own} | {"pos_embed"}  # without its positions it would be another network
     if more := [name for name in found.unexpected if _part(name) in parts]:
         raise BenchError(f"{wrong}: it also holds `{more[0]}`, and {len(more) - 1} more of a larger backbone ({told})")
     for name, value in found.matched.items():

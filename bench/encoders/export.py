@@ -1,7 +1,8 @@
 """A pretrained encoder as a file for another library, with a card that says how it came about."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,17 @@ def _sam(state: State, backbone: str) -> State:
     return {f"image_encoder.{name.replace('mlp.fc', 'mlp.lin')}": v for name, v in _timm(state, backbone).items()}
 
 
-FORMATS: dict[str, tuple[str, Callable[[State, str], State], str]] = {  # ending, names, how it is loaded
-    "safetensors": (".safetensors", _own, 'in a grid: weights = "FILE", or [pretrain] init = "FILE"'),
-    "timm": (".safetensors", _timm, 'timm.create_model("BACKBONE", num_classes=0, checkpoint_path="FILE"OPTIONS)'),
-    "torchvision": (
+class Format(Enum):
+    """Ending of the file, how its tensors are called, and how it is loaded."""
+
+    safetensors = (".safetensors", _own, 'in a grid: weights = "FILE", or [pretrain] init = "FILE"')
+    timm = (".safetensors", _timm, 'timm.create_model("BACKBONE", num_classes=0, checkpoint_path="FILE"OPTIONS)')
+    torchvision = (
         ".pth",
         _torchvision,
         'm = torchvision.models.BACKBONE(); m.fc = torch.nn.Identity(); m.load_state_dict(torch.load("FILE"))',
-    ),
-    "sam": (".pth", _sam, "the image encoder of segment_anything's Sam, whose keys begin with image_encoder."),
-}
+    )
+    sam = (".pth", _sam, "the image encoder of segment_anything's Sam, whose keys begin with image_encoder.")
 
 
 def export(weights: Path, facts: Mapping[str, Any], format: str, out: Path) -> tuple[Path, Path]:
@@ -62,7 +64,7 @@ def export(weights: Path, facts: Mapping[str, Any], format: str, out: Path) -> t
 
     `weights` is the record's file. Raises BenchError for a format that its backbone has not, and a file that is there.
     """
-    ending, rename, usage = FORMATS[format]
+    ending, rename, usage = Format[format].value
     backbone = str(facts["parts"]["recipe"]["backbone"])
     file = out if out.suffix == ending else out.with_name(out.name + ending)
     card = file.with_name(file.name + ".md")

@@ -3,14 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from bench.encoders.checkpoint import Match, best_match, names, require_whole
+from bench.encoders.names import token_backbones
 from bench.encoders.reading import Tensors, read_tensors
-from bench.encoders.timm import TimmEncoder
-from bench.errors import BenchError
+from bench.encoders.timm import TimmEncoder, parse
+from bench.errors import BenchError, reason
+from bench.registry import Plugin
 
+TOKENS = "vit_small_patch16_224"  # for methods that need a plain transformer, where the grid's backbone is none
 SIZE = 224  # pixels, at which backbones of one size are built
 BACKBONES = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet10t", "wide_resnet50_2", "resnext50_32x4d"),
@@ -80,3 +84,27 @@ def _problem(path: Path, found: Match, own: Mapping[str, object]) -> str:
     except BenchError as error:
         return str(error).removeprefix(f"{path}: ")
     return f"resampled: {', '.join(found.resampled)}" * bool(found.resampled)
+
+
+def counted(plugins: Sequence[Plugin], backbone: str, image_size: int) -> list[dict[str, Any]]:
+    """`name`, `backbone` and `parameters` of the encoder that each method evaluates, without a head, or an `error`.
+
+    A method without an architecture of its own has the `backbone` given, and those that hide patches a transformer.
+    """
+    rows = []
+    for plugin in plugins:
+        name = str(plugin.info.get("backbone") or backbone)
+        size = int(plugin.info.get("image_size") or image_size)
+        if plugin.info.get("needs") == "tokens" and parse(name)[0] not in token_backbones():
+            name, size = TOKENS, SIZE
+        try:
+            with torch.device("meta"):
+                own = plugin.decorator == "foundation_model" and plugin.info.get("backbone")
+                encoder = plugin.load().build(name, None, size) if own else TimmEncoder(name, image_size=size)
+            found, error = sum(weight.numel() for weight in encoder.parameters()), ""
+        except Exception as exc:  # one plug-in that cannot be built hides no other
+            found, error = 0, reason(exc)
+        rows.append(
+            {"name": plugin.name, "backbone": name, "parameters": found or None, **({"error": error} if error else {})}
+        )
+    return rows

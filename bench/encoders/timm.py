@@ -91,7 +91,7 @@ def _create(backbone: str, image_size: int, pretrained: bool, given: Mapping[str
             if not pretrained:
                 raise BenchError(f"backbone `{backbone}` cannot be built for {image_size} px: {exc}") from exc
             raise BenchError(
-                f"`{backbone}`: timm's cache ({os.environ.get('HF_HOME') or '~/.cache/huggingface'}) holds no ImageNet "
+                f"`{backbone}`: timm's cache ({os.environ.get('HF_HOME') or '~/.cache/huggingface'}) holds no "
                 f"weights, and nothing is downloaded here. Fetch them once with: "
                 f"python -c \"import timm; timm.create_model('{backbone}', pretrained=True)\" "
                 f'or name a file in the grid: weights = "FILE"'

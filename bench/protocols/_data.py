@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from bench.data.cache import decoded
+from bench.errors import BenchError
 from bench.files import write_whole
 from bench.keys import ENGINE, digest
 from bench.metrics import Array, classification
@@ -49,7 +50,15 @@ def split(context: Context, inputs: Tensor) -> dict[str, Labelled]:
 
 
 def features(encoder: Encoder, context: Context, size: int) -> dict[str, Labelled]:
-    """Pooled features of every split by the frozen encoder, computed once for all seeds, settings and protocols."""
+    """Pooled features of every split by the frozen encoder, computed once for all seeds, settings and protocols.
+
+    Raises BenchError for a size that the encoder does not take.
+    """
+    if encoder.patch and size % encoder.patch:
+        near = max(1, round(size / encoder.patch)) * encoder.patch
+        raise BenchError(
+            f"images of {size} px; this encoder takes multiples of its patch of {encoder.patch} px: image_size = {near}"
+        )
     key = digest(
         {
             "engine": ENGINE,

@@ -101,8 +101,8 @@ random_init = {} => random_init = { depth = 3 }
     [methods.random_init]: unknown setting `depth`; known: none
 simclr = {} => simclear = {}
     [methods.simclear]: unknown method `simclear`; did you mean `simclr`?
-plugin = "simclr" => plugin = "brain_tumor"
-    [methods.SimCLR, t = 0.5]: unknown method `brain_tumor`; known: `
+plugin = "simclr" => plugin = "wwwww"
+    [methods.SimCLR, t = 0.5]: unknown method `wwwww`; known: `
 fgadr = { => fgard = {
     [tasks.fgard]: unknown task `fgard`; did you mean `fgadr`?
 ["linear"] => ["linea"]

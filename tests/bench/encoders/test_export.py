@@ -7,7 +7,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from bench.encoders.checkpoint import load_weights
-from bench.encoders.export import FORMATS, export
+from bench.encoders.export import Format, export
 from bench.encoders.inspection import fits, holds
 from bench.encoders.timm import TimmEncoder
 from bench.errors import BenchError
@@ -52,7 +52,7 @@ def test_every_format_comes_back_exactly(made, tmp_path, format, backbone):
         assert all(
             torch.equal(a, b) for a, b in zip(encoder.state_dict().values(), again.state_dict().values(), strict=True)
         )
-    assert file.suffix == FORMATS[format][0]
+    assert file.suffix == Format[format].value[0]
 
 
 def test_timm_loads_its_file(made, tmp_path):

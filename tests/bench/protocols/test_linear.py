@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from bench.encoders.timm import TimmEncoder
 from bench.errors import BenchError
 from bench.protocols._data import Labelled
 from bench.protocols._heads import fit, forward
@@ -236,3 +237,9 @@ def test_a_head_that_diverges_is_never_chosen():
     broken = Labelled(inputs * float("nan"), targets)
     with pytest.raises(BenchError, match="no head has a finite loss"):
         fit(broken, broken, rates=(1e-3,), generator=generator("a"), **facts)
+
+
+def test_a_size_that_the_encoder_does_not_take_is_refused_with_the_next_one(make_context):
+    said = r"images of 30 px; this encoder takes multiples of its patch of 8 px: image_size = 32"
+    with pytest.raises(BenchError, match=said):
+        score(TimmEncoder("test_vit patch_size=8", image_size=32), make_context(), image_size=30)
