@@ -305,7 +305,7 @@ def test_what_is_bad_fails_alone_and_is_mended_alone(phantoms, tmp_path):
     printed = bench(tmp_path, "run", code=1, **cache)
     jobs = states(tmp_path, None, **cache)
     nan = "nan_loss/pretrain/0 failed: the loss is inf at step 1 (epoch 1, learning rate "
-    weights = "`resnet10t`: timm's cache (" + cache["HF_HOME"] + ") holds no ImageNet weights"
+    weights = "`resnet10t`: timm's cache (" + cache["HF_HOME"] + ") holds no weights"
     wrong = data / "brain_tumor"
     folder = f"{wrong}: has no folder Training/glioma_tumor; was {wrong / 'unpacked'} meant?"
     image = f"1 of 80 images cannot be read:\n  {corrupt}: "

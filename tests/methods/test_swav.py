@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from bench.checks import small, views_of
+from bench.encoders.timm import TimmEncoder
 from bench.nn import embed
+from bench.random import seed_library
 from bench.registry import discover
 
 PLUGIN = discover().get("method", "swav", where="tests")
@@ -57,14 +59,14 @@ def cross_entropy(scores, codes, temperature=0.1):
     return total / len(scores)
 
 
-def reference(method, views, past=None):
+def reference(method, views, past=None, epsilon=0.05):
     """Eq. 6 as a mean: each view predicts the codes of each global crop other than itself."""
     units = units_of(method, views)
     scores = [scores_of(method, unit) for unit in units]
     terms = []
     for i in range(2):
         batch = scores[i] if past is None else scores[i] + scores_of(method, past[i])
-        codes = sinkhorn(batch)[:BATCH]
+        codes = sinkhorn(batch, epsilon)[:BATCH]
         terms += [cross_entropy(scores[v], codes) for v in range(len(views)) if v != i]
     return sum(terms) / len(terms)
 
@@ -145,6 +147,17 @@ def test_prototypes_rest_at_first(progress, learns):
     assert method.head.layers[0].weight.grad.any()
 
 
+def test_epsilon_smooths_the_codes():
+    seed_library("check", PLUGIN.name)
+    encoder = TimmEncoder("test_resnet", image_size=32)
+    method = PLUGIN.load()(encoder, **PLUGIN.load().info.small, epsilon=0.5)
+    method.begin(64)
+    method = method.double().eval()
+    views = pictures_of(method, "epsilon")
+    assert method(views).item() == pytest.approx(reference(method, views, epsilon=0.5), abs=1e-6)
+    assert method(views).item() != pytest.approx(reference(method, views), abs=1e-4)
+
+
 def test_defaults_are_the_papers():
     wanted = {"prototypes": 3000, "temperature": 0.1, "queue": 3840, "queue_from": 15 / 200}
-    assert PLUGIN.settings == {**wanted, "rest": 1 / 200, "dim": 128}
+    assert PLUGIN.settings == {**wanted, "epsilon": 0.05, "rest": 1 / 200, "dim": 128}
