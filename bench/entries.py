@@ -5,7 +5,7 @@ What a plug-in accepts is known from the registry, so a misspelt setting is foun
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,26 @@ class MethodEntry:
     sha256: str = ""  # that the file must have
     missing: tuple[str, ...] = ()  # patterns of what the file may lack
 
+    @property
+    def tokens(self) -> bool:
+        """Whether its backbone is a plain transformer."""
+        return bool(self.plugin.info.get("tokens")) or _bare(self.pretrain.backbone) in token_backbones()
+
 
 @dataclass(frozen=True)
 class ProtocolEntry:
-    """A protocol with all its settings on one task: its defaults, the paper's recipe for the task, the grid's own."""
+    """A protocol with all its settings on one task: its defaults, the paper's recipe for the task, the grid's own.
+
+    The paper has other recipes for encoders that are plain transformers: `tokens` are the settings for those.
+    """
 
     plugin: Plugin
     settings: Settings
+    tokens: Settings = field(default_factory=dict)
+
+    def of(self, method: MethodEntry) -> "ProtocolEntry":
+        """With the settings for the encoder of a method."""
+        return replace(self, settings=self.tokens) if self.tokens and method.tokens else self
 
 
 @dataclass(frozen=True)
@@ -117,12 +130,17 @@ def _weights(plugin: Plugin, given: Mapping[str, Any], where: str) -> dict[str, 
 
 def _check_backbone(plugin: Plugin, backbone: str, where: str) -> None:
     """Refuse a method that hides patches on a backbone that has none, before anything runs."""
-    name = backbone.split()[0].partition(".")[0] if backbone.strip() else backbone
+    name = _bare(backbone)
     if plugin.info.get("needs") == "tokens" and name not in token_backbones():
         raise BenchError(
             f"{where}: `{plugin.name}` hides patches from its encoder, and `{name}` is no plain vision transformer of"
             f' timm; give the entry one, such as backbone = "vit_small_patch16_224"'
         )
+
+
+def _bare(backbone: str) -> str:
+    """The name of an architecture without options and the tag of its weights."""
+    return backbone.split()[0].partition(".")[0] if backbone.strip() else backbone
 
 
 def _check_views(views: Views, where: str) -> None:
@@ -183,16 +201,20 @@ def _task(
         if protocol not in (*info.protocols, *others):
             raise unknown("protocol", protocol, [*info.protocols, *others], where=f"{place} (its protocols)")
         shared = {key: value for key, value in common.get(protocol, {}).items() if key in found.settings}
-        recipe = {**info.recipe.get(protocol, {}), **_recipes().get(protocol, {}).get(plugin.name, {})}
-        here = {**recipe, **shared, **subtable(given, protocol, f"{place} {protocol}")}
-        protocols.append(ProtocolEntry(found, settings(found, here, f"{place} {protocol}")))
+        here = {**shared, **subtable(given, protocol, f"{place} {protocol}")}
+        recipe = {**info.recipe.get(protocol, {}), **_recipes("all", protocol, plugin.name)}
+        variants = (recipe, {**recipe, **_recipes("tokens", protocol, plugin.name)})
+        full = [settings(found, {**of, **here}, f"{place} {protocol}") for of in variants]
+        protocols.append(ProtocolEntry(found, *full))
     return TaskEntry(name, plugin, tuple(protocols), own_seeds, plain(own), folder)
 
 
 @cache
-def _recipes() -> dict[str, dict[str, dict[str, Any]]]:
-    """Settings by protocol and task, of protocols that no card has."""
-    return tomllib.loads((Path(__file__).parent / "task_recipes.toml").read_text(encoding="utf-8"))
+def _recipes(encoders: str, protocol: str, task: str) -> Settings:
+    """Settings that stand in no task's card, for "all" encoders or those of "tokens"."""
+    recipes = tomllib.loads((Path(__file__).parent / "task_recipes.toml").read_text(encoding="utf-8"))
+    found: Settings = recipes.get(encoders, {}).get(protocol, {}).get(task, {})
+    return found
 
 
 def _task_seeds(given: Any, seeds: Sequence[int], where: str) -> tuple[int, ...]:

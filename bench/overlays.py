@@ -42,7 +42,7 @@ def draw(record: Record, task: Task, folder: Path, title: str, file: Path) -> No
             axes.imshow(panel, interpolation="nearest")
             axes.set_axis_off()
             said = f"{place}: {name}, {metric} {scores[name]:.3f}" if column == 0 else label
-            axes.set_title(said, fontsize=7, loc="left", parse_math=False)
+            axes.set_title(said, fontsize=6, loc="left", parse_math=False)
     _legend(figure, task.info.classes[1:])
     save(figure, file)
 

@@ -146,6 +146,7 @@ def _file(grid: Grid, name: str) -> tuple[str, str]:
 
 
 def _cell(encoder: Job, task: TaskEntry, protocol: ProtocolEntry, seed: int, source: Source) -> Job:
+    protocol = protocol.of(encoder.method)
     name, info = protocol.plugin.name, task.plugin.load().info
     configured = {f: v for f, v in vars(task.load().info).items() if f in task.settings and v != getattr(info, f)}
     parts = plain(

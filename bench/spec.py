@@ -72,6 +72,7 @@ class MethodInfo:
     needs: str = ""  # "tokens": a backbone that is a plain vision transformer, of which patches can be hidden
     backbone: str = ""  # of a foundation model that has its own: in place of the grid's
     image_size: int = 0  # pixels, likewise
+    tokens: bool = False  # whether that backbone is a plain transformer
     small: Settings = field(default_factory=dict)  # settings the contract suite uses
 
 
@@ -121,12 +122,14 @@ def foundation_model(
     seeded: bool = False,
     backbone: str = "",
     image_size: int = 0,
+    tokens: bool = False,
     small: Settings | None = None,
 ) -> Callable[[Callable[..., Encoder]], FoundationModel]:
     """Mark `build(backbone, weights, image_size, *, settings...) -> Encoder` as the plug-in `name`.
 
-    A model that has an architecture of its own names it as `backbone`, with the `image_size` it was trained at: an
-    entry of the grid may change both, its [pretrain] does not. `small` then has a `backbone` and an `image_size` too.
+    A model that has an architecture of its own names it as `backbone`, with the `image_size` it was trained at, and as
+    `tokens` whether it is a plain transformer: an entry of the grid may change the first two, its [pretrain] does not.
+    `small` then has a `backbone` and an `image_size` too.
     """
     info = MethodInfo(
         name=name,
@@ -137,6 +140,7 @@ def foundation_model(
         seeded=seeded,
         backbone=backbone,
         image_size=image_size,
+        tokens=tokens,
         small=small or {},
     )
     return lambda build: FoundationModel(info, build)

@@ -14,6 +14,7 @@ from bench.spec import Encoder, Weights, foundation_model
     trained_on="WebImageText: 400 M images and captions of the web (OpenAI's weights); of others see the model's card",
     backbone="ViT-B-16",
     image_size=224,
+    tokens=True,
     small={"backbone": "ViT-B-16 image_size=32 patch_size=8 layers=4 width=32 head_width=16", "image_size": 32},
 )
 def clip(backbone: str, weights: Weights | None, image_size: int, *, pretrained: str = "openai") -> Encoder:

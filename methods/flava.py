@@ -15,6 +15,7 @@ from bench.spec import Encoder, Weights, foundation_model
     trained_on="PMD: 70 M public pairs of images and texts; its image tower started from ImageNet-1k, without labels",
     backbone="FlavaImageModel",
     image_size=224,
+    tokens=True,
     small={
         "backbone": "FlavaImageModel image_size=32 patch_size=8 hidden_size=32 num_hidden_layers=4"
         " num_attention_heads=2 intermediate_size=64",

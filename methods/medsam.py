@@ -15,6 +15,7 @@ from bench.spec import Encoder, Weights, foundation_model
     trained_on="SA-1B, then 1.57 M medical images with masks, of public data sets that may be evaluated here",
     backbone="vit_b",
     image_size=1024,
+    tokens=True,
     small={
         "backbone": "vit_b img_size=64 depth=4 embed_dim=32 num_heads=2 window_size=3 out_chans=8",
         "image_size": 64,

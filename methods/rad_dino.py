@@ -15,6 +15,7 @@ from bench.spec import Encoder, Weights, foundation_model
     trained_on="DINOv2's LVD-142M, then chest X-rays of BRAX, CheXpert, MIMIC-CXR, NIH-CXR and PadChest",
     backbone="Dinov2Model image_size=518",
     image_size=518,
+    tokens=True,
     small={
         "backbone": "Dinov2Model image_size=28 patch_size=7 hidden_size=32 num_hidden_layers=4 num_attention_heads=2",
         "image_size": 28,

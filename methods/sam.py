@@ -14,6 +14,7 @@ from bench.spec import Encoder, Weights, foundation_model
     trained_on="SA-1B: 11 M photographs with 1.1 G masks; it started from MAE on ImageNet-1k",
     backbone="vit_b",
     image_size=1024,
+    tokens=True,
     small={
         "backbone": "vit_b img_size=64 depth=4 embed_dim=32 num_heads=2 window_size=3 out_chans=8",
         "image_size": 64,

@@ -367,3 +367,25 @@ def test_views_that_cannot_be_drawn_are_refused(write_grid, views, rule):
 def test_a_recipe_that_changes_nothing_is_refused(write_grid):
     with pytest.raises(BenchError, match="random_init` is not pretrained; epochs would change nothing"):
         load(write_grid("[methods]\nrandom_init = { pretrain = { epochs = 3 } }\n"))
+
+
+def test_a_plain_transformer_has_the_papers_recipe_for_those_and_the_grid_goes_before_it(write_grid):
+    """LVM-Med, tables 7 and 8: Kvasir-SEG 35 epochs for ResNet-50 and 200 for foundation models."""
+    grid = load(
+        write_grid(
+            """
+[methods]
+resnet = { plugin = "random_init" }
+vit = { plugin = "random_init", backbone = "vit_tiny_patch16_224" }
+sam = {}
+align = {}
+[tasks.kvasir]
+protocols = ["finetune", "prompt"]
+finetune = { lr = 2e-3 }
+"""
+        )
+    )
+    finetune, prompt = grid.tasks[0].protocols
+    found = {m.label: (finetune.of(m).settings["epochs"], finetune.of(m).settings["lr"]) for m in grid.methods}
+    assert found == {"resnet": (35, 2e-3), "vit": (200, 2e-3), "sam": (200, 2e-3), "align": (35, 2e-3)}
+    assert {(prompt.of(m).settings["epochs"], prompt.of(m).settings["lr"]) for m in grid.methods} == {(20, 3e-4)}
