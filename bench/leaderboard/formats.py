@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.leaderboard.table import Cell, Column, Row, Scale, Table
+from bench.leaderboard.names import Scale, label
+from bench.leaderboard.table import Cell, Column, Row, Table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 EMPTY = "No results to show: the grid is empty, or nothing in it was selected."
 PHANTOM = "PHANTOM data: numbers say nothing about medicine."
-LABELS = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "nsd": "NSD at 2 mm"}
 GAP = "–"
 METHOD_WIDTH = 28  # characters of a terminal; a longer name is folded
 # fmt: off
@@ -31,14 +31,6 @@ FIELDS = (
 
 
 # ---------------------------------------------------------------------------------------------- words
-
-
-def label(metric: str) -> str:
-    """A metric as a reader knows it: `iou_heart` is IoU, heart, and `release_dice` Dice as LVM-Med's code has it."""
-    if metric.startswith("release_"):
-        return f"{label(metric.removeprefix('release_'))} as LVM-Med's code computes it"
-    name, _, structure = metric.partition("_")
-    return f"{LABELS[name]}{structure and ', '}{structure}" if name in LABELS else metric
 
 
 def title(table: Table) -> str:
@@ -55,6 +47,7 @@ def caption(table: Table, *, best: str) -> list[str]:
     tasks = {column.task.partition("@")[0]: column.completeness for column in table.columns}
     lines = [PHANTOM] if table.phantom else []
     lines.append(f"{over} [{100 * table.level:g} % interval: {table.interval}]; {_directions(table)}")
+    lines += [f"seeds of {', '.join(tasks)}: {', '.join(map(str, own))}" for own, tasks in _fewer(table).items()]
     lines.append(f"{best}: best mean of a column, ties alike, among cells with every seed done")
     lines.append("cases found of the official data set: " + "; ".join(f"{task} {n}" for task, n in tasks.items()))
     lines += [f"{task}: {n} test images are also training images, byte for byte" for task, n in _seen(table).items()]
@@ -66,6 +59,17 @@ def caption(table: Table, *, best: str) -> list[str]:
     if not table.averaged:
         lines.append("no mean over columns: their metrics differ")
     return lines + [_footnote(row, table.columns) for row in table.rows if not row.complete]
+
+
+def _fewer(table: Table) -> dict[tuple[int, ...], list[str]]:
+    """Tasks that the grid asks for with some of the seeds only."""
+    found: dict[tuple[int, ...], list[str]] = {}
+    for index, column in enumerate(table.columns):
+        asked = {s for row in table.rows for c in (row.cells[index],) for s in (*c.done, *c.failed, *c.pending)}
+        own, task = tuple(seed for seed in table.seeds if seed in asked), column.task.partition("@")[0]
+        if own != table.seeds and task not in found.setdefault(own, []):
+            found[own].append(task)
+    return found
 
 
 def _seen(table: Table) -> dict[str, int]:

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from bench.errors import unknown
+from bench.leaderboard.names import higher_is_better
 from bench.leaderboard.table import Result
 from bench.plan import Planned
 from bench.store import Record, Store
 
-LOWER = ("hd95", "log_loss")  # metrics, and with a structure after them, of which less is better
 Found = Sequence[tuple[Result, Record | None]]  # cells without their values, and what those are in
 
 
@@ -43,7 +43,7 @@ def _filled(found: Found, metric: str) -> list[Result]:
         has = {_column(cell) for cell, of in zip(cells, scores, strict=True) if metric in of}
         if found and not has:
             raise unknown("metric", metric, sorted({name for of in scores for name in of}), where="the board")
-        cells = [replace(cell, metric=metric, higher_is_better=_higher(metric)) for cell in cells]
+        cells = [replace(cell, metric=metric, higher_is_better=higher_is_better(metric)) for cell in cells]
     else:
         has = {_column(cell) for cell in cells}
     told = [(cell, record) for cell, (_, record) in zip(cells, found, strict=True) if _column(cell) in has]
@@ -67,10 +67,6 @@ def _apart(cell: Result, record: Record | None, others: Sequence[Result]) -> lis
 
 def _column(cell: Result) -> tuple[str, str]:
     return cell.task, cell.protocol
-
-
-def _higher(metric: str) -> bool:
-    return not metric.startswith(LOWER)
 
 
 def by_site(result: Result, record: Record | None) -> list[Result]:

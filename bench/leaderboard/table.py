@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from bench.leaderboard.names import Scale, scale_of
 from bench.stats import interval, mean_and_std
 
 STATES = ("done", "failed", "pending")
 INTERVAL = "percentile bootstrap over test cases"
-PERCENT = ("accuracy", "dice", "iou", "nsd", "release_")  # fractions in the store and percentages on a board
-MILLIMETRES = ("hd95",)  # a structure's name may follow, after `_`, as in all
 ROUNDING = 1e-12  # means that differ by less are the same number, summed in another order
 
 
@@ -65,15 +64,6 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How a metric is shown: times `factor`, with `decimals` for a mean and one fewer for its interval."""
-
-    factor: float
-    decimals: int
-    unit: str
-
-
-@dataclass(frozen=True)
 class Column:
     """A task under a protocol, its primary metric, and how much of the task's data set was there."""
 
@@ -104,9 +94,7 @@ class Column:
     @property
     def scale(self) -> Scale:
         """How its numbers are shown."""
-        if self.metric.startswith(PERCENT):
-            return Scale(100.0, 2, "%")
-        return Scale(1.0, 2, "mm") if self.metric.startswith(MILLIMETRES) else Scale(1.0, 4, "")
+        return scale_of(self.metric)
 
 
 @dataclass(frozen=True)

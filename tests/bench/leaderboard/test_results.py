@@ -137,3 +137,11 @@ def test_the_board_says_what_each_metric_is(store):
     assert "lower is better" in caption(table, best="bold")[0]
     (table,) = build(stored(store, "release_dice"))
     assert markdown(table).startswith("### Dice as LVM-Med's code computes it (%) on real data")
+
+
+def test_a_task_with_fewer_seeds_is_told():
+    found = [result(task="small", seed=seed) for seed in (0, 1)] + [result(task="large"), result(task="huge")]
+    (table,) = build(found)
+    assert "seeds of large, huge: 0" in caption(table, best="bold")
+    (table,) = build(found[:2])
+    assert not any(line.startswith("seeds of") for line in caption(table, best="bold"))

@@ -1,0 +1,37 @@
+"""What metrics are called, in which unit they are shown, and which way is better. A structure may follow, after `_`."""
+
+from dataclasses import dataclass
+
+PERCENT = ("accuracy", "dice", "iou", "nsd", "release_")  # fractions in the store and percentages on a board
+MILLIMETRES = ("hd95",)
+LOWER = ("hd95", "log_loss")
+LABELS = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "nsd": "NSD at 2 mm"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a metric is shown: times `factor`, with `decimals` for a mean and one fewer for its interval."""
+
+    factor: float
+    decimals: int
+    unit: str
+
+
+def scale_of(metric: str) -> Scale:
+    """How a metric is shown."""
+    if metric.startswith(PERCENT):
+        return Scale(100.0, 2, "%")
+    return Scale(1.0, 2, "mm") if metric.startswith(MILLIMETRES) else Scale(1.0, 4, "")
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether more of a metric is better."""
+    return not metric.startswith(LOWER)
+
+
+def label(metric: str) -> str:
+    """A metric as a reader knows it: `iou_heart` is IoU, heart, and `release_dice` Dice as LVM-Med's code has it."""
+    if metric.startswith("release_"):
+        return f"{label(metric.removeprefix('release_'))} as LVM-Med's code computes it"
+    name, _, structure = metric.partition("_")
+    return f"{LABELS[name]}{structure and ', '}{structure}" if name in LABELS else metric
