@@ -28,6 +28,7 @@ from bench.files import write_whole
 from bench.keys import digest
 from bench.plan import Job, files
 from bench.pretrain import Array, Corpus, pretrain
+from bench.protocols._data import weights_digest
 from bench.random import seed_library
 from bench.spec import Context, Encoder, Method, Scores, Views, Weights
 from bench.store import Record, Store, write_scores
@@ -120,6 +121,7 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
     _keep_split(context, store)
     encoder = build_encoder(job, place, store).to(context.device)
     loaded = None if job.needs else encoder.loaded
+    sealed = weights_digest(encoder)  # before anything trains it
     scores = job.protocol.plugin.load().fit_and_score(encoder, context, **job.protocol.settings)
     _require_finite(scores, job.protocol.plugin.name)
     facts = _facts(job, place, started, time.monotonic() - clock)
@@ -129,6 +131,7 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
         "cases": {name: len(cases) for name, cases in context.splits},
         "chosen": dict(scores.chosen),
         "collapsed": _collapsed(job, store),
+        "encoder_sha256": sealed,
         **_sites(context),
         **({"weights": loaded} if loaded else {}),
     }

@@ -44,7 +44,7 @@ def train(kind, encoder, context, asked):
     losses, real = [], prompt.mask_loss
     prompt.mask_loss = lambda *given: losses.append(real(*given)) or losses[-1]
     began = time.perf_counter()
-    train, val = (kind(encoder, cases, context, asked.size, (0, 19)) for _, cases in list(context.splits)[:2])
+    train, val = (kind(encoder, cases, context, asked.size, prompt.Rule()) for _, cases in list(context.splits)[:2])
     if kind is Anew:
         began = time.perf_counter()  # it needs no embeddings kept: making them is not counted
     seed_library("decoder")

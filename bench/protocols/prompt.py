@@ -27,19 +27,25 @@ EPSILON = 1e-6
 BATCH = 32  # prompts of a pass without gradient
 
 
+class Rule(NamedTuple):
+    """How boxes are drawn: how far sides are pushed outward, and whether all structures of a slice are one."""
+
+    push: Sequence[int] = (0, 19)
+    merged: bool = False
+
+
 class Part:
     """The slices of a split with their prompts and embeddings: those of slices that have a prompt, in order."""
 
-    def __init__(
-        self, encoder: Encoder, cases: tuple[Case, ...], context: Context, size: int, push: Sequence[int]
-    ) -> None:
-        self.cases, self.size = cases, size
+    def __init__(self, encoder: Encoder, cases: tuple[Case, ...], context: Context, size: int, rule: Rule) -> None:
+        self.cases, self.size, self.merged = cases, size, rule.merged
         self.data: Slices = slices(cases, context.task, size, context.fingerprint, context.cache / "segments")
         first = np.searchsorted(self.data.of, self.data.of)
         names = [
             f"{cases[of].id}/{row - start}" for row, (of, start) in enumerate(zip(self.data.of, first, strict=True))
         ]
-        self.asked: Prompts = prompts(self.data.truth, names, context, push)
+        self.labels = np.minimum(self.data.truth, 1) if rule.merged else self.data.truth
+        self.asked: Prompts = prompts(self.labels, names, context, rule.push)
         shown = np.unique(self.asked.rows)
         self.place = np.searchsorted(shown, self.asked.rows)  # of each prompt among the embeddings
         self.embeddings = embedded(encoder, self.data, shown.tolist(), context)
@@ -51,7 +57,7 @@ class Part:
 
     def truth(self, chosen: Any, device: str) -> Float[Tensor, "b h w"]:
         """The masks that are asked for, on the decoder's grid (nearest)."""
-        masks = self.data.truth[self.asked.rows[chosen]] == self.asked.classes[chosen][:, None, None]
+        masks = self.labels[self.asked.rows[chosen]] == self.asked.classes[chosen][:, None, None]
         side = self.size // LOW
         return functional.interpolate(torch.from_numpy(masks)[:, None].float(), (side, side))[:, 0].to(device)
 
@@ -141,10 +147,12 @@ def score(
         native[row - low] = class_map(logits[own], part.asked.classes[mine][own], pair.truth.shape[1:])
         found, truth = (logits[own] > 0).any(0).numpy(), (part.truth(mine[own], "cpu") > 0).any(0).numpy()
         released.append(_overlap(found, truth, volume=is_volume(case.image)))
-    predicted, truth, inside = native, pair.truth, pair.region
+    shown = np.minimum(pair.truth, 1) if part.merged else pair.truth
+    predicted, truth, inside = native, shown, pair.region
     if not is_volume(case.image):
         predicted, truth, inside = native[0], truth[0], None if inside is None else inside[0]
-    values = segmentation(predicted, truth, info.scored, spacing=pair.spacing, inside=inside)
+    regions = {"all": (1,)} if part.merged else info.scored
+    values = segmentation(predicted, truth, regions, spacing=pair.spacing, inside=inside)
     values["release_iou" if is_volume(case.image) else "release_dice"] = float(np.mean(released))
     asked = np.column_stack([part.asked.rows[mine] - low, part.asked.classes[mine], part.asked.boxes[mine]])
     return values, {"mask": native, "boxes": asked.astype(np.float32)}
@@ -157,22 +165,22 @@ def _overlap(found: Array, truth: Array, *, volume: bool) -> float:
     return float((2 * both + EPSILON) / (sizes + EPSILON))
 
 
-def evaluate(encoder: Encoder, context: Context, image_size: int, push: Sequence[int], recipe: Recipe | None) -> Scores:
+def evaluate(encoder: Encoder, context: Context, image_size: int, rule: Rule, recipe: Recipe | None) -> Scores:
     """Train as `recipe` says, or not at all, and score `test` once."""
     embedder(encoder)
-    if len(push) != 2 or not 0 <= push[0] <= push[1]:
-        raise BenchError(f"prompt: push is the least and the most pixels of 256, 0 or more, got {list(push)}")
+    if len(rule.push) != 2 or not 0 <= rule.push[0] <= rule.push[1]:
+        raise BenchError(f"prompt: push is the least and the most pixels of 256, 0 or more, got {list(rule.push)}")
     size = image_size or encoder.image_size
     seed_library("prompt", context.task.name, context.seed)
     decoder = PromptDecoder(size, getattr(encoder, "decoder_file", None)).to(context.device)
     chosen: dict[str, Any] = {"decoder": decoder.loaded or "drawn"}
     if recipe:
-        train_, val = (Part(encoder, cases, context, size, push) for _, cases in list(context.splits)[:2])
+        train_, val = (Part(encoder, cases, context, size, rule) for _, cases in list(context.splits)[:2])
         for part, what in ((train_, "training"), (val, "validation")):
             if not len(part.place):
                 raise BenchError(f"prompt: no {what} case shows a structure, so there is no box to learn from")
         chosen |= train(decoder, train_, val, context, recipe)
-    test = Part(encoder, context.splits.test, context, size, push)
+    test = Part(encoder, context.splits.test, context, size, rule)
     rows, kept = list[dict[str, float]](), dict[str, Array]()
     for number in range(len(test.cases)):
         values, predicted = score(decoder, test, number, context)
@@ -193,15 +201,15 @@ def evaluate(encoder: Encoder, context: Context, image_size: int, push: Sequence
 @protocol("prompt", title="SAM's decoder, trained on boxes around the truth", target="mask", on_request=True)
 def prompt(
     encoder: Encoder, context: Context, *, lr: float = 3e-4, epochs: int = 20, batch_size: int = 16,
-    image_size: int = 0, clip: float = 1.0, push: Sequence[int] = (0, 19),
+    image_size: int = 0, clip: float = 1.0, push: Sequence[int] = (0, 19), merged: bool = False,
 ) -> Scores:  # fmt: skip
-    """`image_size` 0: the encoder's. `push` is that of LVM-Med's release."""
-    return evaluate(encoder, context, image_size, push, Recipe(lr, epochs, batch_size, clip))
+    """`image_size` 0: the encoder's. `push` is that of LVM-Med's release, which also has all structures `merged`."""
+    return evaluate(encoder, context, image_size, Rule(push, merged), Recipe(lr, epochs, batch_size, clip))
 
 
 @protocol("prompt_zero_shot", title="SAM's decoder as it is, on such boxes", target="mask", on_request=True)
 def prompt_zero_shot(
-    encoder: Encoder, context: Context, *, image_size: int = 0, push: Sequence[int] = (0, 19)
+    encoder: Encoder, context: Context, *, image_size: int = 0, push: Sequence[int] = (0, 19), merged: bool = False
 ) -> Scores:
     """Nothing is trained."""
-    return evaluate(encoder, context, image_size, push, None)
+    return evaluate(encoder, context, image_size, Rule(push, merged), None)

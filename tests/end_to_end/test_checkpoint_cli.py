@@ -68,6 +68,7 @@ def test_an_exported_encoder_is_inspected_and_evaluated_to_the_same_numbers(home
     weights = again.facts["weights"]
     assert (weights["sha256"], weights["matched"], weights["missing"]) == (found["sha256"], 120, [])
     assert "weights" not in one.facts
+    assert one.facts["encoder_sha256"] == again.facts["encoder_sha256"]
 
 
 def test_a_file_that_is_not_the_pinned_one_is_refused_before_anything_runs(home):

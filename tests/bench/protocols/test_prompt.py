@@ -9,12 +9,14 @@ import torch
 from segment_anything.modeling import MaskDecoder
 
 from bench.data.scenes import scene, write
+from bench.data.segments import read_pair
 from bench.encoders.sam import SamEncoder
 from bench.encoders.timm import TimmEncoder
 from bench.errors import BenchError
+from bench.metrics import segmentation
 from bench.protocols import prompt as module
 from bench.protocols._prompting import PromptDecoder, prompts
-from bench.protocols.prompt import Part, class_map, mask_loss, prompt, prompt_zero_shot
+from bench.protocols.prompt import Part, Rule, class_map, mask_loss, prompt, prompt_zero_shot
 from bench.spec import Case, Context, Mask, Splits, TaskInfo
 
 TINY = "vit_b depth=2 embed_dim=16 num_heads=2 global_attn_indexes=(1,) window_size=2"
@@ -166,7 +168,7 @@ def test_the_boxes_are_kept_and_the_scores_can_be_computed_again(tmp_path, conte
     for number, case in enumerate(made.splits.test):
         kept = found.predictions[f"boxes_{number}"]
         assert kept[:, 1].tolist() == [1, 2, 3]  # slice, class, left, top, right, bottom
-        asked = Part(encoder(), (case,), made, SIZE, (0, 19)).asked
+        asked = Part(encoder(), (case,), made, SIZE, Rule()).asked
         assert kept[:, 2:].tolist() == asked.boxes.tolist()
         assert found.predictions[f"mask_{number}"].max() <= 3
 
@@ -241,3 +243,19 @@ def test_what_shows_no_structure_cannot_be_trained_on(tmp_path, context):
     blank = replace(found[0], image=tmp_path / "black.png", masks=(Mask(tmp_path / "black.png"),))
     with pytest.raises(BenchError, match="no training case shows a structure"):
         prompt.fit_and_score(encoder(), context([blank, *found[1:]], parts=(1, 1)), epochs=1)
+
+
+def test_merged_structures_have_one_box_and_are_scored_as_one(tmp_path, context):
+    made = context(cases(tmp_path, 5, structures=3), card(3), parts=(2, 1), keep_predictions=True)
+    found = prompt.fit_and_score(encoder(), made, lr=1e-3, epochs=1, batch_size=4, merged=True, push=(0, 0))
+    assert list(found.values) == ["dice", "iou", "dice_all", "iou_all", "release_dice"]
+    for number, case in enumerate(made.splits.test):
+        truth = read_pair(case, made.task).truth[0]
+        ((_, label, left, top, right, bottom),) = found.predictions[f"boxes_{number}"]
+        y, x = np.nonzero(truth)
+        scale = SIZE / np.array(truth.shape)
+        wanted = np.array([x.min() * scale[1], y.min() * scale[0], (x.max() + 1) * scale[1], (y.max() + 1) * scale[0]])
+        assert label == 1
+        np.testing.assert_allclose([left, top, right, bottom], wanted, atol=1.5)
+        again = segmentation(found.predictions[f"mask_{number}"][0], np.minimum(truth, 1), {"all": (1,)})
+        assert found.values["dice"][number] == again["dice"]
