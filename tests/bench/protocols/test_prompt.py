@@ -259,3 +259,17 @@ def test_merged_structures_have_one_box_and_are_scored_as_one(tmp_path, context)
         np.testing.assert_allclose([left, top, right, bottom], wanted, atol=1.5)
         again = segmentation(found.predictions[f"mask_{number}"][0], np.minimum(truth, 1), {"all": (1,)})
         assert found.values["dice"][number] == again["dice"]
+
+
+def test_the_epoch_that_is_best_on_validation_is_kept_and_of_equals_the_later(tmp_path, context, monkeypatch):
+    made = context(cases(tmp_path, 8))
+
+    def run(epochs, *dice):
+        told = iter(dice)
+        monkeypatch.setattr(module, "_dice", lambda *_: next(told))
+        return prompt.fit_and_score(encoder(), made, lr=1e-3, epochs=epochs, batch_size=4)
+
+    one, best, later = run(1, 0.5), run(3, 0.9, 0.1, 0.5), run(3, 0.5, 0.9, 0.9)
+    assert (best.chosen["epoch"], best.chosen["val_dice"]) == (1, 0.9)
+    assert best.values["dice"].tolist() == one.values["dice"].tolist() != later.values["dice"].tolist()
+    assert later.chosen["epoch"] == 3
