@@ -18,7 +18,7 @@ import torch
 from bench.data.phantom import draw
 from bench.encoders.sam import SamEncoder
 from bench.protocols import prompt
-from bench.protocols._prompting import PromptDecoder
+from bench.protocols._prompting import Embedder, PromptDecoder
 from bench.random import seed_library
 from bench.registry import discover
 from bench.spec import Context, Splits
@@ -27,16 +27,14 @@ from bench.spec import Context, Splits
 class Anew(prompt.Part):
     """Embeddings are computed whenever they are asked for, in single precision."""
 
-    def __init__(self, encoder, *rest):
-        self.encoder = encoder.eval()
-        super().__init__(encoder, *rest)
+    def __init__(self, embedder, *rest):
+        self.embedder = embedder
+        super().__init__(embedder, *rest)
 
     def inputs(self, chosen, device):
         rows = self.asked.rows[chosen]
-        images = torch.from_numpy(np.ascontiguousarray(self.data.images[rows])).expand(-1, 3, -1, -1)
-        with torch.no_grad():
-            found = self.encoder.embedding(self.encoder.normalise(images))
-        return found, torch.from_numpy(self.asked.boxes[chosen])
+        found = self.embedder(torch.from_numpy(np.ascontiguousarray(self.data.images[rows])))
+        return found.clone(), torch.from_numpy(self.asked.boxes[chosen])
 
 
 def train(kind, encoder, context, asked):
@@ -44,7 +42,9 @@ def train(kind, encoder, context, asked):
     losses, real = [], prompt.mask_loss
     prompt.mask_loss = lambda *given: losses.append(real(*given)) or losses[-1]
     began = time.perf_counter()
-    train, val = (kind(encoder, cases, context, asked.size, prompt.Rule()) for _, cases in list(context.splits)[:2])
+    train, val = (
+        kind(Embedder(encoder), cases, context, asked.size, prompt.Rule()) for _, cases in list(context.splits)[:2]
+    )
     if kind is Anew:
         began = time.perf_counter()  # it needs no embeddings kept: making them is not counted
     seed_library("decoder")

@@ -3,8 +3,7 @@
 Oquab et al., DINOv2: Learning Robust Visual Features without Supervision, TMLR 2024, arXiv:2304.07193.
 """
 
-from bench.encoders.checkpoint import load_weights
-from bench.encoders.timm import TimmEncoder
+from bench.encoders.hub import timm_encoder
 from bench.spec import Encoder, Weights, foundation_model
 
 
@@ -19,6 +18,4 @@ from bench.spec import Encoder, Weights, foundation_model
 )
 def dinov2_pretrained(backbone: str, weights: Weights | None, image_size: int) -> Encoder:
     """224 px as it is evaluated in its paper; its position embeddings, made for 518, are resampled."""
-    encoder = TimmEncoder(backbone, image_size=image_size, pretrained=weights is not None and weights.file is None)
-    load_weights(encoder, weights)
-    return encoder
+    return timm_encoder(backbone, weights, image_size)

@@ -3,8 +3,7 @@
 Simeoni et al., DINOv3, 2025, arXiv:2508.10104.
 """
 
-from bench.encoders.checkpoint import load_weights
-from bench.encoders.timm import TimmEncoder
+from bench.encoders.hub import timm_encoder
 from bench.spec import Encoder, Weights, foundation_model
 
 
@@ -19,6 +18,4 @@ from bench.spec import Encoder, Weights, foundation_model
 )
 def dinov3_pretrained(backbone: str, weights: Weights | None, image_size: int) -> Encoder:
     """A file has timm's names for the tensors, which are not Meta's."""
-    encoder = TimmEncoder(backbone, image_size=image_size, pretrained=weights is not None and weights.file is None)
-    load_weights(encoder, weights)
-    return encoder
+    return timm_encoder(backbone, weights, image_size)

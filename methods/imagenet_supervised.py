@@ -3,8 +3,7 @@
 Deng et al., ImageNet: A Large-Scale Hierarchical Image Database, CVPR 2009; weights of timm's default tag.
 """
 
-from bench.encoders.checkpoint import load_weights
-from bench.encoders.timm import TimmEncoder
+from bench.encoders.hub import timm_encoder
 from bench.spec import Encoder, Weights, foundation_model
 
 
@@ -16,6 +15,4 @@ from bench.spec import Encoder, Weights, foundation_model
 )
 def imagenet_supervised(backbone: str, weights: Weights | None, image_size: int) -> Encoder:
     """Weights of a file, if one is given, go before those of timm's cache."""
-    encoder = TimmEncoder(backbone, image_size=image_size, pretrained=weights is not None and weights.file is None)
-    load_weights(encoder, weights)
-    return encoder
+    return timm_encoder(backbone, weights, image_size)

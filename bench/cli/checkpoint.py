@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli import DataRoot, GridOption, Json, app
-from bench.cli.look import planned
+from bench.cli.look import planned_cell
 from bench.cli.show import as_json, as_table
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError
 
 checkpoint_app = typer.Typer(
     no_args_is_help=True, help="What a file of weights holds, and encoders as files.", rich_markup_mode=None
@@ -42,14 +42,16 @@ def inspect(
     from dataclasses import asdict
 
     from bench.encoders.inspection import BACKBONES, fits, holds
+    from bench.encoders.reading import read_tensors
     from bench.keys import file_digest
 
-    found: dict[str, Any] = {"holds": [asdict(one) for one in holds(file)]}
-    found["fits"] = [asdict(one) for one in fits(file, tuple(backbone or BACKBONES))]
+    mappings, sha256 = read_tensors(file), file_digest(file)
+    found: dict[str, Any] = {"holds": [asdict(one) for one in holds(mappings)]}
+    found["fits"] = [asdict(one) for one in fits(file, mappings, tuple(backbone or BACKBONES))]
     if json:
-        as_json({"name": file.name, "sha256": file_digest(file), **found})
+        as_json({"name": file.name, "sha256": sha256, **found})
         return
-    print(f"{file}  sha256 {file_digest(file)}")  # noqa: T201
+    print(f"{file}  sha256 {sha256}")  # noqa: T201
     as_table([{**one, **{key: ", ".join(one[key]) for key in ("types", "first")}} for one in found["holds"]])
     as_table(found["fits"], empty="fits none of the backbones that were tried; name others with --backbone")
 
@@ -66,10 +68,8 @@ def export(
     """Write a pretrained encoder as a file, with a card beside it. JSON: an object with `file` and `card`."""
     from bench.encoders.export import export as write
 
-    _, store, jobs = planned(grid, data)
-    job = next((p.job for p in jobs if cell in (p.job.id, p.job.key)), None)
-    if job is None:
-        raise unknown("cell", cell, (p.job.id for p in jobs), where=grid)
+    store, found = planned_cell(cell, grid, data)
+    job = found.job
     record = store.record(job.encoder or job.key)
     if job.kind == "evaluate" and not job.needs:
         raise BenchError(f"{job.id}: its encoder was not pretrained here; its weights are where they came from")

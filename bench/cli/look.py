@@ -9,7 +9,7 @@ import typer
 
 from bench.cli import DataRoot, GridFile, GridOption, Json, app
 from bench.cli.show import as_json, as_table, duration
-from bench.errors import BenchError
+from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
     from bench.leaderboard.table import Result
@@ -48,6 +48,15 @@ def planned(grid_file: str, data: str | None, only: str = "") -> tuple[Any, Any,
     store = Store(grid.store)
     found = plan(grid, store)
     return grid, store, select(found, only) if only else found
+
+
+def planned_cell(cell: str, grid: str, data: str | None) -> tuple[Any, Any]:
+    """The store of a grid, and the job of that id or key with what the store knows of it. Raises BenchError."""
+    _, store, found = planned(grid, data)
+    match = next((p for p in found if cell in (p.job.id, p.job.key)), None)
+    if match is None:
+        raise unknown("cell", cell, (p.job.id for p in found), where=grid)
+    return store, match
 
 
 @app.command()
@@ -153,12 +162,7 @@ def show(
     --figure draws the curves of a pretraining, or of the one that a cell evaluates, and nothing else is shown; JSON
     then: {"figure": FILE}. --figures likewise draws cases, into figures/, and needs [bench] keep_predictions = true.
     """
-    from bench.errors import unknown
-
-    _, store, found = planned(grid, data)
-    match = next((p for p in found if cell in (p.job.id, p.job.key)), None)
-    if match is None:
-        raise unknown("cell", cell, (p.job.id for p in found), where=grid)
+    store, match = planned_cell(cell, grid, data)
     if figure or figures:
         figure = figure or Path("figures", f"{match.job.id.replace('/', '-')}.png")
         (_draw_cases if figures else _draw_curves)(match.job, store, grid, figure)

@@ -2,8 +2,9 @@
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
-from bench.encoders.timm import LEVELS
+LEVELS = 4  # maps that a backbone of one stride is sampled at
 
 
 def spaced(depth: int) -> list[int]:
@@ -15,3 +16,11 @@ def spaced(depth: int) -> list[int]:
 def laid_out(tokens: Float[Tensor, "b n d"], height: int, width: int) -> Float[Tensor, "b d h w"]:
     """Patch tokens, row by row, as a map of `height` x `width`."""
     return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
+
+
+def resampled(positions: Float[Tensor, "1 s t d"], height: int, width: int) -> Float[Tensor, "1 {height} {width} d"]:
+    """SAM's position embeddings on another grid, bicubic and antialiased, as timm has it for others."""
+    if positions.shape[1:3] == (height, width):
+        return positions
+    grid = functional.interpolate(positions.movedim(3, 1), (height, width), mode="bicubic", antialias=True)
+    return grid.movedim(1, 3)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.encoders.blocks import resampled
 from bench.encoders.reading import Tensors, read_tensors
 from bench.errors import BenchError
 from bench.keys import file_digest
@@ -160,8 +161,7 @@ def resample(name: str, given: Tensor, wanted: Tensor, own: Tensors) -> Tensor |
                 grid = resample_abs_pos_embed(given.float(), [sides[1]] * 2, num_prefix_tokens=extra)
                 return torch.as_tensor(grid)
     if name.endswith("pos_embed") and given.ndim == wanted.ndim == 4 and given.shape[3] == wanted.shape[3]:
-        grid = interpolate(given.float().movedim(3, 1), wanted.shape[1:3], mode="bicubic", antialias=True)
-        return grid.movedim(1, 3)
+        return resampled(given.float(), *wanted.shape[1:3])
     if re.search(r"rel_pos_[hw]$", name) and given.ndim == wanted.ndim == 2 and given.shape[1] == wanted.shape[1]:
         return interpolate(given.float().T[None], len(wanted), mode="linear")[0].T
     return None

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.encoders.checkpoint import load_weights
+from bench.encoders.timm import TimmEncoder
 from bench.errors import BenchError
 from bench.spec import Weights
 
@@ -28,6 +30,13 @@ def held(weights: Weights | None, repository: str, names: Sequence[str]) -> Weig
         f"`{repository}`: the hub's cache ({constants.HF_HUB_CACHE}) does not hold {' or '.join(names)}, and nothing "
         f'is downloaded here. Fetch it once with: hf download {repository} or name a file in the grid: weights = "FILE"'
     )
+
+
+def timm_encoder(backbone: str, weights: Weights | None, image_size: int) -> TimmEncoder:
+    """A model of timm's with weights of a file or, without one, of timm's cache; None: random ones."""
+    encoder = TimmEncoder(backbone, image_size=image_size, pretrained=weights is not None and weights.file is None)
+    load_weights(encoder, weights)
+    return encoder
 
 
 def require_file(weights: Weights | None, model: str, source: str) -> Weights | None:

@@ -9,7 +9,7 @@ import torch
 
 from bench.encoders.checkpoint import Match, best_match, names, require_whole
 from bench.encoders.names import token_backbones
-from bench.encoders.reading import Tensors, read_tensors
+from bench.encoders.reading import Tensors
 from bench.encoders.timm import TimmEncoder, parse
 from bench.errors import BenchError, reason
 from bench.registry import Plugin
@@ -48,8 +48,8 @@ class Fit:
     why: str
 
 
-def holds(path: Path) -> list[Held]:
-    """The mappings in a file. Raises BenchError where it cannot be read."""
+def holds(mappings: Mapping[str, Tensors]) -> list[Held]:
+    """The mappings that a file was read as."""
     return [
         Held(
             place,
@@ -58,13 +58,12 @@ def holds(path: Path) -> list[Held]:
             tuple(sorted({str(value.dtype).removeprefix("torch.") for value in tensors.values()})),
             tuple(list(tensors)[:3]),
         )
-        for place, tensors in read_tensors(path).items()
+        for place, tensors in mappings.items()
     ]
 
 
-def fits(path: Path, backbones: Sequence[str] = BACKBONES) -> list[Fit]:
-    """The backbones that a file fits in full or, if there is none, the three that come nearest."""
-    mappings = read_tensors(path)
+def fits(path: Path, mappings: Mapping[str, Tensors], backbones: Sequence[str] = BACKBONES) -> list[Fit]:
+    """The backbones that a file, read as `mappings`, fits in full or, if there is none, the three that come nearest."""
     found = [fit for fit in _fits(path, mappings, backbones) if fit.matched]
     whole = [fit for fit in found if not fit.why]
     return whole or sorted(found, key=lambda fit: -fit.matched / fit.of)[:3]

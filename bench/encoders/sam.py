@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
-from bench.encoders.blocks import spaced
+from bench.encoders.blocks import resampled, spaced
 from bench.encoders.checkpoint import load_weights
 from bench.encoders.reading import read_tensors
 from bench.encoders.timm import parse
@@ -104,14 +103,6 @@ def with_decoder(encoder: SamEncoder, weights: Weights | None, decoder_file: str
 
 def _has_decoder(file: Path) -> bool:
     return any("mask_decoder." in name for tensors in read_tensors(file).values() for name in tensors)
-
-
-def resampled(positions: Float[Tensor, "1 s t d"], height: int, width: int) -> Float[Tensor, "1 {height} {width} d"]:
-    """Position embeddings on another grid, bicubic and antialiased, as `load_weights` and timm have it."""
-    if positions.shape[1:3] == (height, width):
-        return positions
-    grid = functional.interpolate(positions.movedim(3, 1), (height, width), mode="bicubic", antialias=True)
-    return grid.movedim(1, 3)
 
 
 def downloaded(weights: Weights | None, backbone: str) -> Weights | None:

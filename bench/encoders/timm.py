@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bench.encoders.blocks import spaced
 from bench.encoders.names import token_backbones
 from bench.errors import BenchError, unknown
 from bench.spec import Encoder, Features
-
-LEVELS = 4  # maps that a backbone of one stride is sampled at
 
 
 class TimmEncoder(Encoder):
@@ -42,8 +41,7 @@ class TimmEncoder(Encoder):
             )
         stages = list(self.model.feature_info)
         flat = len(stages) > 1 and len({s["reduction"] for s in stages}) == 1
-        step = max(1.0, len(stages) / LEVELS) if flat else 1
-        self.levels = [round((i + 1) * step) - 1 for i in range(LEVELS)] if step > 1 else list(range(len(stages)))
+        self.levels = spaced(len(stages)) if flat else list(range(len(stages)))
         config = self.model.pretrained_cfg
         self.image_size = image_size
         self.mean, self.std = tuple(config["mean"]), tuple(config["std"])

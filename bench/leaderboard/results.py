@@ -46,9 +46,13 @@ def _filled(found: Found, metric: str) -> list[Result]:
         cells = [replace(cell, metric=metric, higher_is_better=higher_is_better(metric)) for cell in cells]
     else:
         has = {_column(cell) for cell in cells}
-    told = [(cell, record) for cell, (_, record) in zip(cells, found, strict=True) if _column(cell) in has]
-    apart = {_column(cell): of for cell, record in told if len(of := by_site(cell, record)) > 1}
-    return [one for cell, record in told for one in _apart(cell, record, apart.get(_column(cell), []))]
+    told = [(cell, by_site(cell, r)) for cell, (_, r) in zip(cells, found, strict=True) if _column(cell) in has]
+    apart = {_column(cell): of for cell, of in told if len(of) > 1}
+    return [
+        one
+        for cell, of in told
+        for one in (of if cell.state == "done" else _expected(cell, apart.get(_column(cell), of)))
+    ]
 
 
 def _valued(cell: Result, scores: Mapping[str, Mapping[str, float]], metric: str) -> Result:
@@ -58,10 +62,8 @@ def _valued(cell: Result, scores: Mapping[str, Mapping[str, float]], metric: str
     )
 
 
-def _apart(cell: Result, record: Record | None, others: Sequence[Result]) -> list[Result]:
-    """What `by_site` makes of a cell; of one that is not done, as much as of the `others` of its column that are."""
-    if cell.state == "done" or not others:
-        return by_site(cell, record)
+def _expected(cell: Result, others: Sequence[Result]) -> list[Result]:
+    """A cell that is not done, for each of the columns that the `others` have."""
     return [replace(cell, task=o.task, part=o.part, higher_is_better=o.higher_is_better) for o in others]
 
 

@@ -4,7 +4,8 @@ Kirillov et al., Segment Anything, ICCV 2023, arXiv:2304.02643. The image encode
 the embedding of an image never changes, and is computed once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from bench.keys import ENGINE, digest
 from bench.metrics import Array
 from bench.protocols._data import weights_digest
 from bench.random import generator
-from bench.spec import Context, Encoder
+from bench.spec import Case, Context, Encoder
 
 CHANNELS, STRIDE, LOW = 256, 16, 4  # of SAM's embeddings; and pixels of the input to a pixel of the decoder's masks
 GRID = 256  # pixels a side, in which the offsets of boxes are said, as in LVM-Med's released code
@@ -97,61 +98,60 @@ def prompts(truth: UInt8[Array, "n s s"], names: Sequence[str], context: Context
     return Prompts(np.array(rows, np.int64), np.array(classes, np.int64), np.array(boxes, np.float32).reshape(-1, 4))
 
 
-def embedded(encoder: Encoder, data: Slices, rows: Sequence[int], context: Context) -> Array:
-    """(k, 256, s / 16, s / 16) float16 embeddings of slices, computed once for all cells of these weights and mapped.
+class Embedder:
+    """The encoder under test, at rest, as SAM's decoder sees it. Raises BenchError for one without such embeddings."""
 
-    Raises BenchError where the encoder has none.
-    """
-    embed = embedder(encoder)
-    size = data.images.shape[2]
-    shape = (len(rows), CHANNELS, size // STRIDE, size // STRIDE)
-    key = digest(
-        {
+    def __init__(self, encoder: Encoder) -> None:
+        if not hasattr(encoder, "embedding"):
+            raise BenchError(
+                "prompt: needs an image encoder of SAM, such as `sam`, `medsam` or `lvm_med_vit`, whose embeddings its"
+                " mask decoder knows; this encoder has none"
+            )
+        self.encoder: Any = encoder.eval()
+
+    @cached_property
+    def seal(self) -> str:
+        """SHA-256 of its weights."""
+        return weights_digest(self.encoder)
+
+    def __call__(self, images: UInt8[Tensor, "b _ s s"]) -> Float[Tensor, "b 256 u v"]:
+        """Embeddings of 8-bit images, grey or RGB."""
+        with torch.inference_mode():
+            found: Tensor = self.encoder.embedding(self.encoder.normalise(images.expand(-1, 3, -1, -1)))
+            return found
+
+    def kept(self, data: Slices, rows: Sequence[int], cases: Sequence[Case], context: Context) -> Array:
+        """(k, 256, s / 16, s / 16) float16 embeddings of slices of cases, computed once for the weights and mapped."""
+        size = data.images.shape[2]
+        shape = (len(rows), CHANNELS, size // STRIDE, size // STRIDE)
+        parts = {
             "engine": ENGINE,
-            "weights": weights_digest(encoder),
-            "normalise": [encoder.mean, encoder.std],
+            "weights": self.seal,
+            "normalise": [self.encoder.mean, self.encoder.std],
             "size": size,
             "data": context.fingerprint,
-            "slices": [len(data.images), *map(int, rows)],
-            "images": int(np.asarray(data.images[:: max(1, len(data.images) // 16)], np.uint64).sum()),
+            "cases": [case.id for case in cases],
+            "axis": context.task.axis,
+            "slices": [int(row) for row in rows],
             "device": context.device.partition(":")[0],
         }
-    )
-    path = context.cache / "embeddings" / f"{key}.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if (found := _kept(path, shape)) is None:
-            with replacing(path) as file:
-                np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
-                for done, block in _blocks(embed, encoder, data, rows, context.device):
-                    file.write(block.tobytes())
-                    context.progress("embeddings", done, len(rows))
-            found = _kept(path, shape)
-    if found is None:
-        raise BenchError(f"{path}: was damaged while it was written; is the disk full, or does another program write?")
-    return found
-
-
-def embedder(encoder: Encoder) -> Any:
-    """The encoder's own embedding for SAM's decoder. Raises BenchError where it has none."""
-    found = getattr(encoder, "embedding", None)
-    if found is None:
-        raise BenchError(
-            "prompt: needs an image encoder of SAM, such as `sam`, `medsam` or `lvm_med_vit`, whose embeddings its mask"
-            " decoder knows; this encoder has none"
-        )
-    return found
-
-
-def _blocks(
-    embed: Any, encoder: Encoder, data: Slices, rows: Sequence[int], device: str
-) -> Iterator[tuple[int, Array]]:
-    encoder.eval()
-    for start in range(0, len(rows), BATCH):
-        images = torch.from_numpy(np.ascontiguousarray(data.images[list(rows[start : start + BATCH])])).to(device)
-        with torch.inference_mode():
-            found = embed(encoder.normalise(images.expand(-1, 3, -1, -1)))
-        yield start + len(found), found.half().cpu().numpy()
+        path = context.cache / "embeddings" / f"{digest(parts)}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if (found := _kept(path, shape)) is None:
+                with replacing(path) as file:
+                    np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
+                    for start in range(0, len(rows), BATCH):
+                        images = np.ascontiguousarray(data.images[list(rows[start : start + BATCH])])
+                        block = self(torch.from_numpy(images).to(context.device)).half().cpu().numpy()
+                        file.write(block.tobytes())
+                        context.progress("embeddings", start + len(block), len(rows))
+                found = _kept(path, shape)
+        if found is None:
+            raise BenchError(
+                f"{path}: was damaged while it was written; is the disk full, or does another program write?"
+            )
+        return found
 
 
 def _kept(path: Path, shape: tuple[int, ...]) -> Array | None:

@@ -18,8 +18,8 @@ from torch.nn import functional
 from bench.data.folders import is_volume
 from bench.data.segments import Slices, read_pair, slices
 from bench.errors import BenchError
-from bench.metrics import Array, segmentation
-from bench.protocols._prompting import LOW, PromptDecoder, Prompts, embedded, embedder, prompts
+from bench.metrics import Array, released, segmentation
+from bench.protocols._prompting import LOW, Embedder, PromptDecoder, Prompts, prompts
 from bench.random import generator, seed_library
 from bench.spec import Case, Context, Encoder, Scores, protocol
 
@@ -37,7 +37,7 @@ class Rule(NamedTuple):
 class Part:
     """The slices of a split with their prompts and embeddings: those of slices that have a prompt, in order."""
 
-    def __init__(self, encoder: Encoder, cases: tuple[Case, ...], context: Context, size: int, rule: Rule) -> None:
+    def __init__(self, embedder: Embedder, cases: tuple[Case, ...], context: Context, size: int, rule: Rule) -> None:
         self.cases, self.size, self.merged = cases, size, rule.merged
         self.data: Slices = slices(cases, context.task, size, context.fingerprint, context.cache / "segments")
         first = np.searchsorted(self.data.of, self.data.of)
@@ -48,7 +48,7 @@ class Part:
         self.asked: Prompts = prompts(self.labels, names, context, rule.push)
         shown = np.unique(self.asked.rows)
         self.place = np.searchsorted(shown, self.asked.rows)  # of each prompt among the embeddings
-        self.embeddings = embedded(encoder, self.data, shown.tolist(), context)
+        self.embeddings = embedder.kept(self.data, shown.tolist(), cases, context)
 
     def inputs(self, chosen: Any, device: str) -> tuple[Tensor, Tensor]:
         """Embeddings and boxes of some prompts."""
@@ -141,33 +141,27 @@ def score(
     low, high = np.searchsorted(part.data.of, [number, number + 1])
     mine = np.flatnonzero((part.asked.rows >= low) & (part.asked.rows < high))
     logits, pair = predict(decoder, part, mine, context.device), read_pair(case, info)
-    native, released = np.zeros(pair.truth.shape, np.uint8), []
+    native, overlaps = np.zeros(pair.truth.shape, np.uint8), list[float]()
+    metric = "iou" if is_volume(case.image) else "dice"
     for row in range(low, high):
         own = np.flatnonzero(part.asked.rows[mine] == row)
         native[row - low] = class_map(logits[own], part.asked.classes[mine][own], pair.truth.shape[1:])
         found, truth = (logits[own] > 0).any(0).numpy(), (part.truth(mine[own], "cpu") > 0).any(0).numpy()
-        released.append(_overlap(found, truth, volume=is_volume(case.image)))
+        overlaps.append(released(found.astype(np.uint8), truth.astype(np.uint8), (1,), metric))
     shown = np.minimum(pair.truth, 1) if part.merged else pair.truth
     predicted, truth, inside = native, shown, pair.region
     if not is_volume(case.image):
         predicted, truth, inside = native[0], truth[0], None if inside is None else inside[0]
     regions = {"all": (1,)} if part.merged else info.scored
     values = segmentation(predicted, truth, regions, spacing=pair.spacing, inside=inside)
-    values["release_iou" if is_volume(case.image) else "release_dice"] = float(np.mean(released))
+    values[f"release_{metric}"] = float(np.mean(overlaps))
     asked = np.column_stack([part.asked.rows[mine] - low, part.asked.classes[mine], part.asked.boxes[mine]])
     return values, {"mask": native, "boxes": asked.astype(np.float32)}
 
 
-def _overlap(found: Array, truth: Array, *, volume: bool) -> float:
-    both, sizes = np.count_nonzero(found & truth), np.count_nonzero(found) + np.count_nonzero(truth)
-    if volume:
-        return float((both + EPSILON) / (sizes - both + EPSILON))
-    return float((2 * both + EPSILON) / (sizes + EPSILON))
-
-
 def evaluate(encoder: Encoder, context: Context, image_size: int, rule: Rule, recipe: Recipe | None) -> Scores:
     """Train as `recipe` says, or not at all, and score `test` once."""
-    embedder(encoder)
+    embedder = Embedder(encoder)
     if len(rule.push) != 2 or not 0 <= rule.push[0] <= rule.push[1]:
         raise BenchError(f"prompt: push is the least and the most pixels of 256, 0 or more, got {list(rule.push)}")
     size = image_size or encoder.image_size
@@ -175,12 +169,12 @@ def evaluate(encoder: Encoder, context: Context, image_size: int, rule: Rule, re
     decoder = PromptDecoder(size, getattr(encoder, "decoder_file", None)).to(context.device)
     chosen: dict[str, Any] = {"decoder": decoder.loaded or "drawn"}
     if recipe:
-        train_, val = (Part(encoder, cases, context, size, rule) for _, cases in list(context.splits)[:2])
+        train_, val = (Part(embedder, cases, context, size, rule) for _, cases in list(context.splits)[:2])
         for part, what in ((train_, "training"), (val, "validation")):
             if not len(part.place):
                 raise BenchError(f"prompt: no {what} case shows a structure, so there is no box to learn from")
         chosen |= train(decoder, train_, val, context, recipe)
-    test = Part(encoder, context.splits.test, context, size, rule)
+    test = Part(embedder, context.splits.test, context, size, rule)
     rows, kept = list[dict[str, float]](), dict[str, Array]()
     for number in range(len(test.cases)):
         values, predicted = score(decoder, test, number, context)

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from bench.encoders.checkpoint import load_weights
 from bench.encoders.export import Format, export
 from bench.encoders.inspection import fits, holds
+from bench.encoders.reading import read_tensors
 from bench.encoders.sam import SamEncoder
 from bench.encoders.timm import TimmEncoder
 from bench.errors import BenchError
@@ -122,12 +123,14 @@ def test_inspection_tells_what_a_file_holds_and_fits(tmp_path):
     seed_library("inspect")
     flat = TimmEncoder("resnet18", image_size=64).model.state_dict()
     torch.save({"epoch": 3, "state_dict": {f"module.encoder_q.{k}": v for k, v in flat.items()}}, tmp_path / "a.pth")
-    (held,) = holds(tmp_path / "a.pth")
+    (held,) = holds(read_tensors(tmp_path / "a.pth"))
     assert (held.place, held.tensors, held.types) == ("state_dict", len(flat), ("float32", "int64"))
     assert held.parameters == sum(v.numel() for v in flat.values())
-    (fit,) = fits(tmp_path / "a.pth", ("resnet34", "resnet18", "vit_tiny_patch16_224"))
+    (fit,) = fits(
+        tmp_path / "a.pth", read_tensors(tmp_path / "a.pth"), ("resnet34", "resnet18", "vit_tiny_patch16_224")
+    )
     assert (fit.backbone, fit.matched, fit.of, fit.why) == ("resnet18", len(flat), len(flat), "")
     assert fit.source == "state_dict module.encoder_q.*"
-    near = fits(tmp_path / "a.pth", ("resnet34", "vit_tiny_patch16_224"))
+    near = fits(tmp_path / "a.pth", read_tensors(tmp_path / "a.pth"), ("resnet34", "vit_tiny_patch16_224"))
     assert [one.backbone for one in near] == ["resnet34"]
     assert "no `layer1.2.conv1.weight`" in near[0].why

@@ -15,7 +15,7 @@ from bench.encoders.timm import TimmEncoder
 from bench.errors import BenchError
 from bench.metrics import segmentation
 from bench.protocols import prompt as module
-from bench.protocols._prompting import PromptDecoder, prompts
+from bench.protocols._prompting import Embedder, PromptDecoder, prompts
 from bench.protocols.prompt import Part, Rule, class_map, mask_loss, prompt, prompt_zero_shot
 from bench.spec import Case, Context, Mask, Splits, TaskInfo
 
@@ -168,7 +168,7 @@ def test_the_boxes_are_kept_and_the_scores_can_be_computed_again(tmp_path, conte
     for number, case in enumerate(made.splits.test):
         kept = found.predictions[f"boxes_{number}"]
         assert kept[:, 1].tolist() == [1, 2, 3]  # slice, class, left, top, right, bottom
-        asked = Part(encoder(), (case,), made, SIZE, Rule()).asked
+        asked = Part(Embedder(encoder()), (case,), made, SIZE, Rule()).asked
         assert kept[:, 2:].tolist() == asked.boxes.tolist()
         assert found.predictions[f"mask_{number}"].max() <= 3
 
