@@ -1,5 +1,6 @@
 """What tests share: phantoms of two shipped tasks, a grid written to where a test works, and records made by hand."""
 
+import socket
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -29,6 +30,20 @@ def phantoms(tmp_path_factory) -> Path:
     for name in ("brain_tumor", "fgadr"):
         draw(discover().get("task", name, where="tests").load(), root / name, cases=CASES)
     return root
+
+
+@pytest.fixture
+def no_network(monkeypatch) -> list[tuple[Any, ...]]:
+    """Every attempt to reach another machine, none of which succeeds."""
+    tried: list[tuple[Any, ...]] = []
+
+    def refuse(*address, **_):
+        tried.append(address)
+        raise OSError("a test tried to reach the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return tried
 
 
 @pytest.fixture

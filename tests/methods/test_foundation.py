@@ -1,7 +1,5 @@
 """The foundation models: sizes that papers state, where weights are looked for, and that nothing is fetched unasked."""
 
-import socket
-
 import pytest
 import torch
 import torchvision
@@ -45,20 +43,6 @@ def small(name, weights=None):
 
 def parameters(encoder):
     return sum(p.numel() for p in encoder.parameters())
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    """Every attempt to reach another machine, none of which succeeds."""
-    tried = []
-
-    def refuse(*address, **_):
-        tried.append(address)
-        raise OSError("a test tried to reach the network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    return tried
 
 
 @pytest.fixture

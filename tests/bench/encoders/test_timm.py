@@ -1,7 +1,6 @@
 """timm's backbones as encoders: what they state is what they give, and it is what timm gives."""
 
 import math
-import socket
 
 import pytest
 import timm
@@ -21,20 +20,6 @@ BACKBONES = {
     "convnext_atto": (320, [(40, 4), (80, 8), (160, 16), (320, 32)]),
     "mobilenetv3_small_050": (1024, [(16, 2), (8, 4), (16, 8), (24, 16), (288, 32)]),
 }
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    """Every attempt to reach another machine, none of which succeeds."""
-    tried = []
-
-    def refuse(*address, **_):
-        tried.append(address)
-        raise OSError("a test tried to reach the network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    return tried
 
 
 @pytest.fixture
