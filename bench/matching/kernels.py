@@ -4,31 +4,18 @@ Taillard, Robust taboo search for the quadratic assignment problem, Parallel Com
 numba, so the functions that need it import it when they are called.
 """
 
-import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 
+from bench.compiled import kernel
 from bench.matching.lanes import LANES, WORTHWHILE, add_difference, best_swap_16
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 STALL = 25  # moves without a better matching before a round ends, or n^2 / 12 if that is more
 SAME = 1e-5  # values that differ by less are the same, as a fraction of the largest affinity
 NEVER = 2**30
-
-
-def kernel(function: Kernel) -> Kernel:
-    """Compile at the first call, and keep the machine code where the installation or a user's cache can be written."""
-    plain = inspect.unwrap(function)  # a run-time type checker may have wrapped it
-    try:
-        compiled = numba.njit(plain, nogil=True, forceinline=True, cache=True)
-    except RuntimeError:  # nowhere to keep it
-        compiled = numba.njit(plain, nogil=True, forceinline=True)
-    return compiled  # type: ignore[no-any-return]
 
 
 @kernel
