@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench.data.boxes import inside
 from bench.data.folders import is_volume
-from bench.data.images import read_image
+from bench.data.images import read_image, read_size
 from bench.data.masks import read_region, read_truth
 from bench.data.phantom import draw
 from bench.encoders.timm import TimmEncoder
@@ -223,7 +224,10 @@ def check_card(plugin: Plugin) -> None:
     info = plugin.load().info
     for field in ("title", "modality", "case", "licence", "citation", "url"):
         require(bool(getattr(info, field, "").strip()), f"task card: `{field}` is empty")
-    require(len(info.classes) >= 2, "task card: fewer than two classes")
+    boxes = ("map50", "map", "map75", "froc")
+    require(info.target != "box" or info.primary in boxes, f"task card: primary of a detection is one of {boxes}")
+    least = 1 if info.target == "box" else 2
+    require(len(info.classes) >= least, f"task card: fewer than {least} classes")
     registry = discover()
     for name in info.protocols:
         found = registry.get("protocol", name, where=f"task `{plugin.name}`", target=info.target)
@@ -242,10 +246,13 @@ def check_phantom(plugin: Plugin) -> None:
     """A phantom drawn in the published layout is read by the task's own reader: splits disjoint, truth in range."""
     task: Task = plugin.load()
     with tempfile.TemporaryDirectory() as folder:
-        draw(task, Path(folder) / "phantom", cases=40 if task.info.target == "class" else 20)
+        count = {"class": 40, "mask": 20}.get(task.info.target, 30 + 8 * len(task.info.classes))
+        draw(task, Path(folder) / "phantom", cases=count)
         splits = task.splits(Path(folder) / "phantom")
         if task.info.target == "mask":
             _check_truth(task.info, splits)
+        if task.info.target == "box":
+            _check_boxes(task.info, splits)
     ids = [case.id for _, cases in splits for case in cases]
     require(len(ids) == len(set(ids)), "a case is in two splits, or two cases have one id")
     groups = [group for _, cases in splits for group in {case.group for case in cases if case.group}]
@@ -272,6 +279,19 @@ def _check_truth(info: TaskInfo, splits: Splits) -> None:
                 if case.region:
                     read_region(case.region, shape)
     lacking = set(range(len(info.classes))) - seen.get("train", set(range(len(info.classes))))
+    require(not lacking, f"train: a class is missing, {[info.classes[number] for number in sorted(lacking)]}")
+
+
+def _check_boxes(info: TaskInfo, splits: Splits) -> None:
+    """Every case has its image, with boxes of the card's classes inside it; every class is there to be trained on."""
+    for name, cases in splits:
+        for case in cases:
+            require(case.image.is_file(), f"{name}: {case.id} has no image {case.image.name}")
+            size = case.frame or read_size(case.image)
+            for box in case.boxes:
+                require(0 <= box.label < len(info.classes), f"{name}: a box of {case.id} has the class {box.label}")
+                require(inside(box, size)[0].left < box.right, f"{name}: a box of {case.id} has no area")
+    lacking = set(range(len(info.classes))) - {box.label for case in splits.train for box in case.boxes}
     require(not lacking, f"train: a class is missing, {[info.classes[number] for number in sorted(lacking)]}")
 
 

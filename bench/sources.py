@@ -80,12 +80,12 @@ def find_sources(grid: "Grid", store: Store, corpora: Sequence[str] | None = Non
 
 
 def _task_source(grid: "Grid", name: str) -> tuple[Source, Splits] | None:
-    from bench.data.folders import count, is_phantom, misplaced
+    from bench.data.folders import count, is_phantom, misplaced, official
 
     entry = grid.task(name)
     task, folder = entry.load(), grid.folder(entry)
     info = task.info
-    source, none = Source(name, folder, official=info.official, task=entry), Splits((), (), ())
+    source, none = Source(name, folder, official=official(task, folder), task=entry), Splits((), (), ())
     if not folder.is_dir():
         if grid.data.missing == "skip":
             return None
@@ -166,6 +166,8 @@ def _told(part: str, case: Case, bytes_of: Mapping[Path, str]) -> list[Any]:
     if case.masks:
         told += [[[mask.label, bytes_of[mask.path]] for mask in case.masks]]
         told += [bytes_of[case.region] if case.region else "", case.group, case.site]
+    if case.boxes:
+        told += [list(case.frame), [[b.label, b.left, b.top, b.right, b.bottom, b.rater] for b in case.boxes]]
     return told
 
 

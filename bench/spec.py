@@ -6,7 +6,7 @@ half of the contract, live in `bench.nn`, and are re-exported here on first use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     import numpy as np
 
+    from bench.detections import Detections
     from bench.nn import Encoder as Encoder
     from bench.nn import Features as Features
     from bench.nn import Method as Method
@@ -161,12 +162,29 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Box:
+    """An object: its class and its edges, in pixels of the case's `frame` from the top left corner of the image on.
+
+    `rater` is who drew it, where several did and are kept apart; `place`, for messages, where a file has it.
+    """
+
+    label: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+    rater: str = ""
+    place: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class Case:
     """One image or volume: what is scored and resampled.
 
     `target` is a class index; of a segmentation `masks` are the truth, where a later one lies over an earlier one, and
-    what is not white in `region`, if there is one, is not scored. `group` is the patient, where one has several cases;
-    `site` where it was taken, where sites are scored apart.
+    what is not white in `region`, if there is one, is not scored; of a detection `boxes` are, in pixels of an image of
+    the height and width `frame` (none: the image's own). `group` is the patient, where one has several cases; `site`
+    where it was taken, where sites are scored apart.
     """
 
     id: str
@@ -174,6 +192,8 @@ class Case:
     target: int = 0
     masks: tuple[Mask, ...] = ()
     region: Path | None = None
+    boxes: tuple[Box, ...] = ()
+    frame: tuple[int, ...] = ()
     group: str = ""
     site: str = ""
     spacing: tuple[float, ...] = ()  # mm of a pixel down and across, where a picture's are known
@@ -186,11 +206,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Splits:
-    """Cases to fit on, to choose on and to score on; no case is in two of them."""
+    """Cases to fit on, to choose on and to score on; no case is in two of them.
+
+    `notes` count what a reader must know of the files: what was mended, and what was left out, by what it was.
+    """
 
     train: tuple[Case, ...]
     val: tuple[Case, ...]
     test: tuple[Case, ...]
+    notes: Mapping[str, int] = field(default_factory=dict, kw_only=True)
 
     def __iter__(self) -> Iterator[tuple[str, tuple[Case, ...]]]:
         return iter((("train", self.train), ("val", self.val), ("test", self.test)))
@@ -209,6 +233,17 @@ class Truth:
 
     path: str
     values: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """A file of the published layout with the boxes of all cases of a part or, where its path has {n}, of one.
+
+    `write` gives its text, from cases with boxes, a frame, and the path of the image, and from the names of classes.
+    """
+
+    path: str
+    write: Callable[[Sequence[Case], Sequence[str]], str]
 
 
 @dataclass(frozen=True)
@@ -235,7 +270,7 @@ class Part:
     """
 
     official: int
-    files: tuple[Image | Truth | Row | Text, ...]
+    files: tuple[Image | Truth | Boxes | Row | Text, ...]
     first: int = 1  # the number {n} of its first case
 
 
@@ -252,9 +287,10 @@ class TaskInfo:
     citation: str
     url: str
     layout: Mapping[str, Part]  # from which a phantom is drawn, and completeness is told
+    layouts: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)  # others, by a file that only they have
     protocols: tuple[str, ...]
     primary: str = "accuracy"
-    target: str = "class"  # or "mask"
+    target: str = "class"  # or "mask", or "box"
     values: Mapping[int, int] = field(default_factory=dict)  # classes by the values in label files; none: as they are
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # unions of classes scored; none: each class
     release: tuple[str, tuple[int, ...]] = ("dice", (1,))  # metric and classes that LVM-Med's released code scores
@@ -303,12 +339,20 @@ class Scores:
 
     `values` holds (n,) float arrays by metric, in the order of `cases`; `predictions` arrays whose first axis is n, or
     `mask_0` ... `mask_n-1` where sizes differ; `chosen` what validation picked (learning rate, epoch), for the record.
+    A metric that is no mean over cases, as the average precision of a detection, is computed from `detections`.
     """
 
     cases: tuple[str, ...]
     values: Mapping[str, np.ndarray[Any, Any]]
     predictions: Mapping[str, np.ndarray[Any, Any]]
     chosen: Settings = field(default_factory=dict)
+    detections: Detections | None = None
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """Each metric over all cases."""
+        means = {metric: float(values.mean()) for metric, values in self.values.items()}
+        return means | (self.detections.summary() if self.detections else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,15 +382,20 @@ class Protocol:
 Fit = Callable[..., Scores]
 
 
-def protocol(name: str, *, title: str, target: str = "class", on_request: bool = False) -> Callable[[Fit], Protocol]:
+def protocol(
+    name: str, *, title: str, target: str = "class", on_request: bool = False, packages: Settings | None = None
+) -> Callable[[Fit], Protocol]:
     """Mark `fit_and_score(encoder, context: Context, *, settings...)` as the protocol `name` for tasks of a target.
 
-    One that is `on_request` stands in no task's card: a grid may ask for it of every task of its target.
+    One that is `on_request` stands in no task's card: a grid may ask for it of every task of its target. `packages` has
+    values of settings that are names of packages not everyone has, and for each the command that installs it.
     """
     return lambda fit: Protocol(name, title, target, fit)
 
 
 __all__ = [
+    "Box",
+    "Boxes",
     "Case",
     "Context",
     "Encoder",

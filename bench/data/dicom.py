@@ -4,6 +4,7 @@ A radiograph is a series of one image. Grey values are rescaled to their unit (s
 which shows low values bright, is inverted; colours are taken as they are. The window is that of `bench.data.volumes`.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -74,6 +75,25 @@ def read_series(folder: Path, files: Iterable[str]) -> Iterator[Frame | Refusal]
     low, high = window(grey) if grey else (0.0, 0.0)
     for number, (path, image) in enumerate(decoded):
         yield Frame(path, number, to_bytes(image, low, high) if image.ndim == 2 else image)
+
+
+def read_picture(path: Path) -> UInt8[np.ndarray, "..."]:
+    """The one image of a file, (h w) or (h w 3), windowed on its own. Raises BenchError where it has several."""
+    header = _read_header(path.parent, path.name)  # first, since what is compressed may be any size
+    if header.images != 1:
+        raise BenchError(f"holds {header.images} images where one is wanted")
+    if math.prod(read_size(path)) > MAX_VOXELS:
+        raise BenchError(f"an image may have {MAX_VOXELS // 10**6} million pixels, this one has more")
+    (image,) = _decode(path)
+    return to_bytes(image, *window([image])) if image.ndim == 2 else image
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width of the images of a file, from its header."""
+    import pydicom
+
+    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+    return int(header.Rows), int(header.Columns)
 
 
 def _read_header(folder: Path, path: str) -> _Header:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from bench.files import replacing
 from bench.spec import Image, Part, Task, Truth
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".img"})
+DICOM = frozenset({".dcm", ".dicom"})
 VOLUMES = (".nii.gz", ".nii")
 MARKER = "PHANTOM.txt"  # lies at the root of a data set that was drawn and is not real
 
@@ -31,8 +32,8 @@ T = TypeVar("T")
 
 
 def is_image(path: Path) -> bool:
-    """Whether this is a file that is not hidden and has the extension of an image format, in either case."""
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+    """Whether this is a file that is not hidden and has the extension of an image format or DICOM, in either case."""
+    return path.suffix.lower() in EXTENSIONS | DICOM and not path.name.startswith(".") and path.is_file()
 
 
 def is_volume(path: Path) -> bool:
@@ -243,17 +244,30 @@ def status(task: Task, folder: Path) -> Status:
     if not folder.is_dir() or not any(folder.iterdir()):
         return Status("missing", parts, f"{folder}: nothing there; {task.info.title} comes from {task.info.url}")
     try:
-        task.splits(folder)
+        notes = task.splits(folder).notes
     except BenchError as error:
         return Status("broken", parts, str(error))
     whole = all(found >= official for found, official in parts.values())
-    counts = ", ".join(f"{name} {found} of {official}" for name, (found, official) in parts.items())
-    return Status("complete" if whole else "partial", parts, counts)
+    told = [f"{name} {found} of {official}" for name, (found, official) in parts.items()]
+    told += [f"{count} {what}" for what, count in notes.items()]
+    return Status("complete" if whole else "partial", parts, ", ".join(told))
 
 
 def count(task: Task, folder: Path) -> dict[str, tuple[int, int]]:
     """Images found and officially published, by part of the data set."""
-    return {name: (_count(task, part, folder), part.official) for name, part in task.info.layout.items()}
+    layout = layout_of(task, folder)
+    return {name: (_count(task, layout, part, folder), part.official) for name, part in layout.items()}
+
+
+def official(task: Task, folder: Path) -> int:
+    """How many cases the data set has officially, in the layout that it lies in."""
+    return sum(part.official for part in layout_of(task, folder).values())
+
+
+def layout_of(task: Task, folder: Path) -> Mapping[str, Part]:
+    """The layout that a data set lies in: one of the card's `layouts` whose file is there, or its `layout`."""
+    found = (layout for file, layout in task.info.layouts.items() if (folder / file).is_file())
+    return next(found, task.info.layout)
 
 
 def fields_of(n: int) -> dict[str, object]:
@@ -261,7 +275,7 @@ def fields_of(n: int) -> dict[str, object]:
     return {"n": n, "fold": 2 - n % 2, "pair": (n + 1) // 2}
 
 
-def _count(task: Task, part: Part, folder: Path) -> int:
+def _count(task: Task, layout: Mapping[str, Part], part: Part, folder: Path) -> int:
     """Images of a part: all in its folders or, where other files share those, the ones that bear its numbers.
 
     Images that are published at the root may as well lie in any one folder.
@@ -269,7 +283,7 @@ def _count(task: Task, part: Part, folder: Path) -> int:
     if _template(part).endswith(VOLUMES):
         return _count_volumes(part, folder)
     home, _, name = _template(part).rpartition("/")
-    shared = any(_template(p).rpartition("/")[0] == home for p in task.info.layout.values() if p is not part)
+    shared = any(_template(p).rpartition("/")[0] == home for p in layout.values() if p is not part)
     beside = any(file.path.rpartition("/")[0] == home for file in part.files if isinstance(file, Truth))
     names, found = task.info.classes if task.info.target == "class" else ("",), set[Path]()
     for place, pattern in {(_filled(home, c, i), _filled(name, c, i)) for i, c in enumerate(names)}:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 
+from bench.data.folders import DICOM
 from bench.errors import BenchError
 
 VERSION = 1  # to be raised when any image would come out with other pixels: cached images are then decoded anew
@@ -43,7 +44,11 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     A file that ends in .img is a raw radiograph of JSRT: no header, a square of big-endian 16-bit words with 12 bits
     used, where air is high. It is inverted, so that air is dark as in other radiographs, and windowed in the same way.
     The official 2048 x 2048 pixels are averaged two by two, to the grid on which SCR's masks of them are drawn.
+
+    A file that ends in .dcm or .dicom holds one image of DICOM, windowed as `bench.data.dicom` has it.
     """
+    if path.suffix.lower() in DICOM:
+        return _dicom(path)
     return _grey(_raw(path)) if path.suffix.lower() == RAW else decode(path, _rgb)
 
 
@@ -68,10 +73,37 @@ def decode(path: Path, read: Callable[[Image.Image], T]) -> T:
     raise _refused(path, f"an image may have {MAX_PIXELS // 10**6} megapixels, this one has {pixels / 10**6:.0f}")
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as `read_image` gives it, from its header. Raises BenchError as that does."""
+    if path.suffix.lower() == RAW:
+        return read_image(path).shape[:2]
+    if path.suffix.lower() in DICOM:
+        from bench.data.dicom import read_size as of_dicom
+
+        return _attempt(path, of_dicom)
+    return decode(path, lambda image: (image.height, image.width))
+
+
 def read_resized(path: Path, size: int) -> UInt8[np.ndarray, "3 {size} {size}"]:
     """`read_image`, resized to a square of `size` pixels: bilinear, antialiased, aspect not kept (LVM-Med's rule)."""
     image = Image.fromarray(read_image(path)).resize((size, size), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.moveaxis(np.asarray(image), 2, 0))
+
+
+def _dicom(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    from bench.data.dicom import read_picture
+
+    pixels = _attempt(path, read_picture)
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+
+
+def _attempt(path: Path, read: Callable[[Path], T]) -> T:
+    """What `read` makes of a file. Raises BenchError whatever goes wrong."""
+    _require_content(path)
+    try:
+        return read(path)
+    except Exception as error:  # a parser that is fed hostile bytes raises whatever it likes
+        raise _refused(path, str(error) or type(error).__name__) from error
 
 
 def _require_content(path: Path) -> None:

@@ -49,4 +49,4 @@ def read_splits(folder: Path, kind: str) -> Splits:
         if not names:
             raise BenchError(f"{place}: has no volume of the split's part {part}: {', '.join(map(str, numbers))}")
         parts[part] = tuple(Case(name, found[name][0], masks=(Mask(found[name][1]),)) for name in names)
-    return Splits(**parts)
+    return Splits(parts["train"], parts["val"], parts["test"])

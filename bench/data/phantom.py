@@ -7,6 +7,7 @@ and texture, but neither the lesioned area nor the mean brightness: a network ha
 import hashlib
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ from PIL import Image
 
 from bench.data.folders import MARKER, fields_of, is_phantom
 from bench.data.noise import smooth, soft
-from bench.data.scenes import DEPTH, SIDE, scene, write
+from bench.data.scenes import DEPTH, SIDE, objects, scene, write
 from bench.errors import BenchError
+from bench.spec import Box, Boxes, Case, Part, Row, Task, Text, Truth
 from bench.spec import Image as ImageFile
-from bench.spec import Part, Row, Task, Text, Truth
 
 VERSION = 1  # to be raised when the same arguments would draw other pixels
 COUNTS = (0, 1, 4, 9, 16)  # lesions of classes 0 to 4; the next five classes have dark ones, then come ringed ones
@@ -45,7 +46,8 @@ def draw(task: Task, folder: Path, *, cases: int, seed: int = 0) -> None:
     try:
         draft.chmod(0o755)  # mkdtemp makes it the user's alone, and a data set is shared
         for name, part in task.info.layout.items():
-            _draw_part(task, name, part, draft, cases=min(cases, part.official or cases), seed=seed)
+            make = _draw_detections if task.info.target == "box" else _draw_part
+            make(task, name, part, draft, cases=min(cases, part.official or cases), seed=seed)
         (draft / MARKER).write_text(marker, encoding="utf-8")
         _place(draft, folder)
     finally:
@@ -109,6 +111,25 @@ def _draw_scene(task: Task, part: Part, folder: Path, fields: dict[str, object],
             for number, value in file.values.items():
                 stored[number] = value
             write(path, stored[classes] if max(file.values.values()) > 255 else stored[classes].astype(np.uint8))
+
+
+def _draw_detections(task: Task, name: str, part: Part, folder: Path, *, cases: int, seed: int) -> None:
+    """Write the images of a part, and what says where their objects are."""
+    drawn: dict[Boxes, list[Case]] = {}
+    for n in range(part.first, part.first + cases):
+        grey, found = objects(len(task.info.classes), f"{seed}/{task.info.name}/{name}/{n}")
+        image = next(folder / file.path.format(**fields_of(n)) for file in part.files if isinstance(file, ImageFile))
+        image.parent.mkdir(parents=True, exist_ok=True)
+        write(image, grey)
+        boxes = tuple(Box(label, *edges) for label, edges in found)
+        case = Case(image.stem, image, boxes=boxes, frame=grey.shape[:2])
+        for file in part.files:
+            if isinstance(file, Boxes):
+                drawn.setdefault(replace(file, path=file.path.format(**fields_of(n))), []).append(case)
+    for file, of in drawn.items():
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.write(of, task.info.classes), encoding="utf-8")
 
 
 def picture(label: int, identity: str) -> UInt8[np.ndarray, "h w"]:

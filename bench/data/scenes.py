@@ -1,7 +1,8 @@
 """Phantoms of what is segmented: soft bodies with one ellipsoid of its own brightness a structure, and their truth.
 
 Structures lie around the middle in a fixed order, differ in brightness, and in a volume are missing from its first and
-last slices; so a small network can learn them, and one that sees no shapes cannot.
+last slices; so a small network can learn them, and one that sees no shapes cannot. Pictures in which objects are
+detected have some of these anywhere.
 """
 
 import hashlib
@@ -47,6 +48,34 @@ def scene(
     return np.stack(images, axis=2), np.stack(classes, axis=2)
 
 
+def objects(
+    classes: int, identity: str
+) -> tuple[UInt8[np.ndarray, "h w 1"], list[tuple[int, tuple[float, float, float, float]]]]:
+    """Grey values of a picture with none to three ellipses apart from each other, and the class and box of each.
+
+    A box has left, top, right and bottom, in pixels. Classes differ in brightness and, from the ninth on, have a hole.
+    """
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(identity.encode()).digest()[:16], "big"))
+    height, width = (int(drawn) for drawn in rng.integers(96, 161, 2))
+    y, x = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
+    tissue = 0.45 + 0.08 * smooth(rng, height, width, cells=5) + 0.04 * smooth(rng, height, width, cells=24)
+    free, found = np.ones((height, width), bool), list[tuple[int, tuple[float, float, float, float]]]()
+    for _ in range(int(rng.choice(4, p=(0.1, 0.5, 0.25, 0.15)))):
+        down, across = rng.uniform(0.12, 0.22, 2) * min(height, width)
+        top, left = rng.uniform(down, height - down), rng.uniform(across, width - across)
+        radius, label = np.hypot((y - top) / down, (x - left) / across), int(rng.integers(classes))
+        if not free[radius < 1.2].all():
+            continue
+        free[radius < 1.2] = False
+        shape = soft(1 - radius, 0.08) - (0.9 * soft(0.5 - radius, 0.08) if label // len(LEVELS) % 2 else 0)
+        tissue += LEVELS[label % len(LEVELS)] * shape
+        rows, columns = (np.flatnonzero((radius < 1).any(axis=axis)) for axis in (1, 0))
+        edges = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+        found.append((label, edges))
+    values = tissue + 0.03 * rng.standard_normal(tissue.shape)
+    return np.rint(values.clip(0, 1) * 255).astype(np.uint8)[:, :, None], found
+
+
 def _shapes(
     structures: int, y: Float[np.ndarray, "h w"], x: Float[np.ndarray, "h w"], rng: np.random.Generator
 ) -> list[Float[np.ndarray, "h w"]]:
@@ -62,7 +91,7 @@ def _shapes(
 
 
 def write(path: Path, values: UInt[np.ndarray, "h w d"]) -> None:
-    """Write a picture, a NIfTI volume or a raw radiograph, as the name's ending says."""
+    """Write a picture, a NIfTI volume, or a radiograph, raw or in DICOM, as the name's ending says."""
     if path.name.endswith(".nii.gz"):
         import nibabel
 
@@ -71,5 +100,27 @@ def write(path: Path, values: UInt[np.ndarray, "h w d"]) -> None:
         nibabel.save(image, path)
     elif path.suffix == ".IMG":  # JSRT's: 12 bits in big-endian words, square, white is air
         (4095 - values[:, :, 0].astype(np.uint16) * 16).astype(">u2").tofile(path)
+    elif path.suffix == ".dicom":
+        _write_dicom(path, values[:, :, 0])
     else:
         Image.fromarray(values[:, :, 0]).save(path, quality=95, compress_level=1)
+
+
+def _write_dicom(path: Path, values: UInt8[np.ndarray, "h w"]) -> None:
+    """12 bits, of which more is darker, as many detectors store them."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+    meta, file = FileMetaDataset(), Dataset()
+    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = (
+        DigitalXRayImageStorageForPresentation,
+        ExplicitVRLittleEndian,
+    )
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[path.name])
+    file.file_meta, file.Modality = meta, "DX"
+    file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    file.Rows, file.Columns = values.shape
+    file.PhotometricInterpretation, file.SamplesPerPixel, file.PixelRepresentation = "MONOCHROME1", 1, 0
+    file.BitsAllocated, file.BitsStored, file.HighBit = 16, 12, 11
+    file.PixelData = (4095 - values.astype(np.uint16) * 16).astype("<u2").tobytes()
+    file.save_as(path, enforce_file_format=True)

@@ -5,16 +5,18 @@ then 20 % of the rest for validation, each with scikit-learn's generator and see
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from bench.data.folders import EXTENSIONS, hold_out, index_by_stem, is_phantom, natural
+from bench.data.folders import DICOM, EXTENSIONS, hold_out, index_by_stem, is_phantom, natural
 from bench.errors import BenchError
 from bench.spec import Case, Mask, Splits
 
 PARTS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}  # the keys that a list may use
-ENDINGS = (".nii.gz", ".nii", *sorted(EXTENSIONS))
+FLAG = re.compile(r" (-1| 0| 1)$")  # what VOC may say after a name, in two places: whether it has a class
+ENDINGS = (".nii.gz", ".nii", *sorted(EXTENSIONS | DICOM))
 
 
 def pair_images(images: Path, masks: Path, suffix: str = "", label: int = 1) -> list[Case]:
@@ -67,6 +69,7 @@ def three_way(cases: Sequence[Case], seed: int = 42, val: float = 0.16, test: fl
 
 def from_list(cases: Sequence[Case], path: Path, *, official: int = 0) -> Splits:
     """The split in a JSON file with lists `train`, `val` (or `valid`) and `test`, in the order of those lists.
+    In its place there may be a folder with text files of those names, a name a line, as Pascal VOC has it.
 
     An entry is a case's group, id, or the last part of its id, as text or as a number; a file's ending and spaces do
     not matter (LVM-Med's release took those out). A data set of fewer than `official` cases is partial: what is not on
@@ -100,6 +103,9 @@ def from_list(cases: Sequence[Case], path: Path, *, official: int = 0) -> Splits
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
     """The parts and names of a list. Raises BenchError for what is none."""
+    if path.is_dir():
+        yield from _lines(path)
+        return
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -119,6 +125,19 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
             if type(entry) not in (str, int):
                 raise BenchError(f"{path}: {there[0]} holds {entry!r}, which is no name of a case")
             yield part, str(entry)
+
+
+def _lines(folder: Path) -> Iterator[tuple[str, str]]:
+    """The same of a folder of text files, a name a line, after which VOC may have a flag."""
+    for part, keys in PARTS.items():
+        files = [folder / f"{key}.txt" for key in keys if (folder / f"{key}.txt").is_file()]
+        if len(files) != 1:
+            raise BenchError(f"{folder}: needs one file {' or '.join(f'{key}.txt' for key in keys)}")
+        try:
+            lines = files[0].read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BenchError(f"{files[0]}: cannot be read as a list of cases: {error}") from error
+        yield from ((part, FLAG.sub("", line.rstrip())) for line in lines if line.strip())
 
 
 def _lookups(cases: Sequence[Case]) -> tuple[dict[str, list[Case]], ...]:

@@ -27,7 +27,7 @@ def _timm(state: State, backbone: str) -> State:
 
 def _torchvision(state: State, backbone: str) -> State:
     """torchvision's and timm's plain ResNets have one form. Raises BenchError for others."""
-    import torchvision  # type: ignore[import-untyped]
+    import torchvision
 
     name, renamed = parse(backbone)[0], _timm(state, backbone)
     known = torchvision.models.list_models(torchvision.models)

@@ -8,8 +8,9 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless, generate_uid
 
-from bench.data.dicom import find_series, read_series
+from bench.data.dicom import find_series, read_picture, read_series, read_size
 from bench.data.volumes import Frame, Refusal
+from bench.errors import BenchError
 
 RNG = np.random.default_rng(0)
 HEAD = RNG.integers(0, 4000, (6, 20, 24), dtype=np.uint16)  # from feet to head
@@ -190,3 +191,45 @@ def test_a_position_that_is_none_does_not_stop_a_series(tmp_path, position):
     ((_, files, _),), refused = find_series(tmp_path, names)
     assert files == ("1.dcm", "0.dcm")
     assert not refused
+
+
+# ------------------------------------------------------------------------------------------- one picture
+
+
+def test_a_picture_is_windowed_on_its_own_and_its_size_is_in_the_header(tmp_path):
+    colours = RNG.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    for name, pixels, tags in (
+        ("grey", HEAD[0], {"RescaleSlope": 2, "RescaleIntercept": -1024}),
+        ("inverted", HEAD[1], {"PhotometricInterpretation": "MONOCHROME1"}),
+        ("colour", colours, {}),
+        ("packed", HEAD[2], {"syntax": RLELossless}),
+        ("frame", HEAD[3:4], {}),
+    ):
+        path = tmp_path / f"{name}.dcm"
+        dicom(path, pixels, **tags)
+        values = -pixels.astype(float) if name == "inverted" else pixels.astype(float)
+        wanted = pixels if name == "colour" else np.squeeze(windowed(values, values))
+        np.testing.assert_array_equal(read_picture(path), wanted, err_msg=name)
+        assert read_size(path) == (20, 24)
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ({"NumberOfFrames": 6}, "holds 6 images where one is wanted"),
+        ({"Modality": "SEG"}, r"holds no image \(modality SEG\)"),
+        ({"Rows": None}, "holds no image"),
+        ({"Columns": 0}, "holds no image"),
+        ({"Rows": 65535, "Columns": 65535}, "may have 500 million pixels, this one has more"),
+    ],
+)
+def test_what_is_no_picture_is_refused_before_it_is_decoded(tmp_path, monkeypatch, tags, message):
+    """A few compressed bytes may claim to be gigabytes."""
+    dicom(tmp_path / "a.dcm", HEAD[0], syntax=RLELossless)
+    file = pydicom.dcmread(tmp_path / "a.dcm")
+    for name, value in tags.items():
+        setattr(file, name, value)
+    file.save_as(tmp_path / "a.dcm")
+    monkeypatch.setattr("bench.data.dicom._decode", lambda path: pytest.fail("it was decoded"))
+    with pytest.raises(BenchError, match=message):
+        read_picture(tmp_path / "a.dcm")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.images import MAX_PIXELS, read_image, read_resized
+from bench.data.images import MAX_PIXELS, read_image, read_resized, read_size
+from bench.data.scenes import write
 from bench.errors import BenchError
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -209,3 +210,50 @@ def test_resizing_is_to_a_square_bilinear_and_antialiased(tmp_path):
     Image.fromarray(COLOURS).save(path)
     expected = Image.fromarray(COLOURS).resize((24, 24), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(read_resized(path, 24), np.asarray(expected).transpose(2, 0, 1))
+
+
+# ------------------------------------------------------------------------------------------- sizes, DICOM
+
+
+def test_the_size_is_that_of_the_image_as_it_is_read(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter: of a TIFF, it is a part of its raster
+    for extension in ("png", "jpg", "webp", "tif", "gif", "bmp"):
+        path = tmp_path / f"image.{extension}"
+        smooth().save(path, **({} if extension in ("gif", "bmp") else {"exif": exif}))
+        assert read_size(path) == read_image(path).shape[:2] == ((60, 40) if extension == "tif" else (40, 60))
+    for name in ("image.IMG", "image.dicom"):
+        write(tmp_path / name, COLOURS[:20, :20, :1])
+        assert read_size(tmp_path / name) == read_image(tmp_path / name).shape[:2] == (20, 20)
+
+
+@pytest.mark.parametrize("read", [read_image, read_size])
+def test_what_is_no_dicom_is_refused_as_other_images_are(tmp_path, read):
+    empty, text, folder = (tmp_path / f"{name}.dcm" for name in ("empty", "text", "folder"))
+    empty.touch()
+    text.write_text("not DICOM at all" * 40)
+    folder.mkdir()
+    for path, reason in ((empty, "0 bytes"), (text, ""), (folder, "regular file"), (tmp_path / "no.dcm", "No such")):
+        with pytest.raises(BenchError, match=rf"{path.name}: .*{reason}.*; download the file again"):
+            read(path)
+    (tmp_path / "bomb.png").write_bytes(png_of(20_000, 20_000))
+    with pytest.raises(BenchError, match="100 megapixels"):
+        read(tmp_path / "bomb.png")
+
+
+def test_dicom_is_read_by_its_ending_and_damage_gives_an_image_or_a_bench_error(tmp_path):
+    values = np.linspace(0, 250, 600).reshape(20, 30, 1).astype(np.uint8)
+    write(tmp_path / "a.dicom", values)
+    whole, rng = (tmp_path / "a.dicom").read_bytes(), np.random.default_rng(0)
+    (tmp_path / "a.DCM").write_bytes(whole)
+    pixels = read_image(tmp_path / "a.DCM")
+    assert pixels.shape == (20, 30, 3)
+    assert np.abs(pixels[:, :, 0].astype(int) - values[:, :, 0] * (255 / 250)).max() < 4  # its brightest are cut
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole) - 1200, 6):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "b.dcm").write_bytes(damaged)
+        for read in (read_image, read_size):
+            with suppress(BenchError):
+                assert len(read(tmp_path / "b.dcm")) in (2, 20)

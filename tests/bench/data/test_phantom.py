@@ -14,8 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from bench.data.folders import is_phantom
 from bench.data.images import read_image
 from bench.data.phantom import draw, picture
+from bench.data.scenes import LEVELS, objects
 from bench.errors import BenchError
-from bench.spec import Image, Part, Row, Splits, task
+from bench.spec import Boxes, Image, Part, Row, Splits, task
 
 FILES = (Image("images/{name}/{n:03d}.png"), Row("labels.csv", "{n:03d},{label}"))
 
@@ -123,3 +124,65 @@ def test_classes_can_be_told_by_shape_but_not_by_brightness():
 def test_more_than_five_classes_differ_in_sign_and_texture():
     drawn = [picture(label, "0/toy/1").astype(int) for label in range(20)]
     assert all(np.abs(a - b).max() > 20 for i, a in enumerate(drawn) for b in drawn[:i] if (i % 5, i > 0) != (0, True))
+
+
+# ------------------------------------------------------------------------------------------- objects
+
+
+def told(cases, classes):
+    return "\n".join(f"{c.id} {c.frame} {classes[b.label]} {b.left} {b.right}" for c in cases for b in c.boxes)
+
+
+def detections(*files):
+    card = {"title": "Toy", "modality": "none", "case": "image", "licence": "none", "citation": "none", "url": "none"}
+    layout = {"a": Part(9, files), "b": Part(2, (Image("b/{n:02d}.png"), Boxes("b.txt", told)), first=10)}
+    return task("boxed", **card, classes=("x", "y"), layout=layout, protocols=(), target="box")(lambda folder: None)
+
+
+def test_boxes_are_written_a_file_for_a_part_or_for_an_image(tmp_path):
+    draw(detections(Image("a/{n:02d}.png"), Boxes("all.txt", told)), tmp_path / "one", cases=5)
+    draw(detections(Image("a/{n:02d}.png"), Boxes("text/{n:02d}.txt", told)), tmp_path / "each", cases=50)
+    one, each = content(tmp_path / "one"), content(tmp_path / "each")
+    assert sorted(map(str, one)) == [
+        *("PHANTOM.txt", *(f"a/0{n}.png" for n in range(1, 6)), "all.txt", "b.txt", "b/10.png", "b/11.png")
+    ]
+    assert len(each) == 1 + 9 * 2 + 3
+    joined = b"\n".join(text for n in range(1, 6) if (text := each[Path(f"text/0{n}.txt")]))
+    assert one[Path("all.txt")] == joined
+    assert one[Path("a/03.png")] == each[Path("a/03.png")]
+
+
+def test_objects_lie_in_the_picture_apart_and_are_what_their_boxes_say():
+    """Classes are told by brightness; about a tenth of the pictures have no object."""
+    counts, near = Counter(), 0
+    for n in range(400):
+        grey, found = objects(4, f"0/toy/{n}")
+        counts[len(found)] += 1
+        taken = np.zeros(grey.shape[:2], int)
+        for label, edges in found:
+            left, top, right, bottom = map(int, edges)
+            assert (left, top, right, bottom) == edges
+            assert 0 <= left < right <= grey.shape[1]
+            assert 0 <= top < bottom <= grey.shape[0]
+            y, x = (np.linspace(-1, 1, number) for number in (bottom - top, right - left))
+            inner = np.hypot(y[:, None], x[None]) < 0.8  # an ellipse that fills its box
+            taken[top:bottom, left:right] += inner
+            level = np.median(grey[top:bottom, left:right, 0][inner]) / 255 - 0.45
+            near += int(np.argmin(np.abs(np.array(LEVELS[:4]) - level))) == label
+        assert taken.max(initial=0) <= 1
+    assert 20 < counts[0] < 80
+    assert set(counts) == {0, 1, 2, 3}
+    assert near > 0.85 * sum(number * count for number, count in counts.items())
+
+
+def test_boxes_are_tight():
+    """Of a bright class alone, what is brighter than the tissue has the edges of the boxes."""
+    off = []
+    for n in range(60):
+        grey, found = objects(1, f"0/toy/{n}")
+        for _, (left, top, right, bottom) in found:
+            part = grey[int(top) : int(bottom), int(left) : int(right), 0]
+            rows, columns = (np.flatnonzero((part > 0.6 * 255).mean(axis) > 0.15) for axis in (1, 0))
+            off += [rows[0], columns[0], len(part) - 1 - rows[-1], part.shape[1] - 1 - columns[-1]]
+    assert np.percentile(off, 90) <= 4
+    assert np.mean(off) < 2.5

@@ -150,6 +150,43 @@ def test_what_is_no_list_is_refused(tmp_path, content):
         from_list(cases_of("a"), tmp_path / "none.json")
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Write a folder of text files and give its path: `folder(train="a\\nb", val="c", test="d")`."""
+
+    def write(**files):
+        (tmp_path / "Main").mkdir(exist_ok=True)
+        for name, text in files.items():
+            (tmp_path / "Main" / f"{name}.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return tmp_path / "Main"
+
+    return write
+
+
+def test_a_list_may_be_a_folder_as_voc_has_it(folder):
+    cases = cases_of("000012", "000017", "b (1)", "c 1", "x.y", "-1")
+    path = folder(train="\ufeff000012 -1\r\n000017  1\r\n\r\n", val="b (1).png\n", test="c 1\nx.y  0\n-1", trainval="?")
+    assert ids(from_list(cases, path)) == [["000012", "000017"], ["b (1)"], ["c 1", "x.y", "-1"]]
+    (path / "val.txt").rename(path / "valid.txt")
+    assert ids(from_list(cases, path))[1] == ["b (1)"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"train": "a", "val": "b"}, r"Main: needs one file test\.txt$"),
+        ({"train": "a", "val": "b", "valid": "b", "test": "c"}, r"Main: needs one file val\.txt or valid\.txt$"),
+        ({"train": b"\xff", "val": "b", "test": "c"}, r"train\.txt: cannot be read as a list of cases: "),
+        ({"train": "a\na", "val": "b", "test": "c"}, "Main: train names `a`, and a is in train already"),
+        ({"train": "a", "val": "b a", "test": "c"}, "Main: b a is in it, but not among the 3 cases"),
+        ({"train": "a", "val": "b", "test": "\n\n"}, "Main: c is in no part of it"),
+    ],
+)
+def test_a_folder_that_is_no_list_is_refused(folder, files, message):
+    with pytest.raises(BenchError, match=message):
+        from_list(cases_of("a", "b", "c"), folder(**files))
+
+
 def test_a_list_lies_from_the_folder_of_the_data_sets(tmp_path, monkeypatch):
     (tmp_path / "splits").mkdir()
     (tmp_path / "data" / "mine").mkdir(parents=True)
