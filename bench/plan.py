@@ -14,6 +14,7 @@ from bench.entries import MethodEntry, ProtocolEntry, TaskEntry
 from bench.errors import BenchError
 from bench.keys import ENGINE, Parts, differences, digest, plain
 from bench.recipes import Pretrain
+from bench.registry import installed
 from bench.sources import MEMO, Source, find_sources
 from bench.spec import Settings
 from bench.store import Record, Store
@@ -178,8 +179,16 @@ def _cell(encoder: Job, task: TaskEntry, protocol: ProtocolEntry, seed: int, sou
         needs=encoder.id if encoder.kind == "pretrain" else "",
         encoder=encoder.key,
         sources=(source, *encoder.sources),
-        blocked=source.error or encoder.blocked,
+        blocked=source.error or encoder.blocked or _lacking(protocol),
     )
+
+
+def _lacking(protocol: ProtocolEntry) -> str:
+    """Why a protocol cannot run here: a setting asks for a package that is not installed."""
+    for package, command in (protocol.plugin.info.get("packages") or {}).items():
+        if package in protocol.settings.values() and not installed(package):
+            return f"needs the package `{package}`, which is not installed: {command}"
+    return ""
 
 
 def plan(grid: Grid, store: Store) -> list[Planned]:

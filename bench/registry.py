@@ -204,13 +204,14 @@ def _missing_package(tree: ast.Module) -> str:
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names = [node.module]
         for root in (name.split(".")[0] for name in names):
-            if root not in sys.modules and not _installed(root):
+            if root not in sys.modules and not installed(root):
                 return f"line {node.lineno}: needs the package `{root}`: pip install {root}"
     return ""
 
 
 @cache
-def _installed(package: str) -> bool:
+def installed(package: str) -> bool:
+    """Whether a package can be imported, told without importing it."""
     return importlib.util.find_spec(package) is not None
 
 

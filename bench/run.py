@@ -19,6 +19,7 @@ import torch
 
 from bench import __version__
 from bench.collapse import verdict
+from bench.detections import write as write_detections
 from bench.encoders.checkpoint import load_weights
 from bench.encoders.timm import TimmEncoder
 from bench.entries import MethodEntry
@@ -127,12 +128,14 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
     facts = _facts(job, place, started, time.monotonic() - clock)
     facts |= {
         "primary": task.info.primary,
-        "summary": {metric: float(np.mean(values)) for metric, values in scores.values.items()},
+        "summary": scores.summary,
         "cases": {name: len(cases) for name, cases in context.splits},
         "chosen": dict(scores.chosen),
         "collapsed": _collapsed(job, store),
         "encoder_sha256": sealed,
         **_sites(context),
+        **({"notes": dict(context.splits.notes)} if context.splits.notes else {}),
+        **({"classes": list(task.info.classes)} if scores.detections else {}),
         **({"weights": loaded} if loaded else {}),
     }
     return store.commit(facts, partial(_write, scores))
@@ -173,6 +176,8 @@ def _require_finite(scores: Scores, protocol: str) -> None:
 
 def _write(scores: Scores, draft: Path) -> None:
     write_scores(draft / "scores.csv", scores.cases, dict(scores.values))
+    if scores.detections:
+        write_detections(draft / "detections.csv", scores.detections)
     arrays: dict[str, Any] = {"cases": np.array(scores.cases), **scores.predictions}
     np.savez_compressed(draft / "predictions.npz", **arrays)
 

@@ -2,6 +2,7 @@
 
     jobs/<key>/record.json       what was computed, from what, how, and how long it took
     jobs/<key>/scores.csv        case,metric,value: one line for each test case and metric
+    jobs/<key>/detections.csv    of a detection: objects in each image, and what each detection hits
     jobs/<key>/predictions.npz   what the scores were computed from
     jobs/<key>/encoder.safetensors   of a pretraining
     failures/<key>.json          the last failure of a job, with its traceback; never taken for a result
@@ -28,6 +29,8 @@ from bench.keys import digest, file_digest, plain
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from bench.detections import Detections
 
 SCHEMA = 1
 
@@ -68,6 +71,18 @@ class Record:
         except (OSError, KeyError, ValueError, TypeError) as exc:
             raise BenchError(f"{path}: damaged ({exc}); {self._mend}") from None
         return values
+
+    def detections(self) -> "Detections | None":
+        """What was found in each test image, if this is of a detection. Raises BenchError where the file is damaged."""
+        if "classes" not in self.facts:
+            return None
+        from bench.detections import read
+
+        path, cases = self.file("detections.csv"), next(iter(self.scores().values()), {})
+        try:
+            return read(path, tuple(cases), tuple(self.facts["classes"]))
+        except (OSError, ValueError, TypeError) as exc:
+            raise BenchError(f"{path}: damaged ({exc}); {self._mend}") from None
 
 
 @dataclass(frozen=True)

@@ -87,9 +87,10 @@ def draw(
 def doctor(json: Json = False) -> None:
     """Check this machine: Python, devices, packages; what is missing comes with the command that mends it.
 
-    JSON: a list of objects with `name`, `state` (ok or missing), `found` and `mend`.
+    JSON: a list of objects with `name`, `state` (ok, missing or optional), `found` and `mend`.
     """
-    rows = [_python(), *(_package(*wanted) for wanted in PACKAGES), _device(), _checkout()]
+    packages = [*map(_package, CORE), *(_package(*extra) for extra in _optional().items())]
+    rows = [_python(), *packages, _device(), _checkout()]
     if json:
         as_json(rows)
     else:
@@ -98,14 +99,16 @@ def doctor(json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-# Distribution, and the extra it comes with ("" for what every installation has).
+# What every installation has, and what some have, with the command that adds it.
 CORE = (
     *("torch", "torchvision", "lightly", "timm", "open_clip_torch", "transformers", "segment-anything"),
     *("segmentation-models-pytorch", "monai", "faster-coco-eval", "scikit-learn", "scipy", "pandas", "pyarrow", "rich"),
     *("typer", "jaxtyping", "safetensors", "pillow", "nibabel", "pydicom", "matplotlib", "pytorch-lightning"),
 )
-EXTRA = (("ray", "ray"), ("submitit", "slurm"), ("SimpleITK", "corpora"), ("h5py", "corpora"))
-PACKAGES = [*((name, "") for name in CORE), *EXTRA]
+EXTRA = {
+    **{"ray": "pip install 'medssl-bench[ray]'", "submitit": "pip install 'medssl-bench[slurm]'"},
+    **dict.fromkeys(("SimpleITK", "h5py"), "pip install 'medssl-bench[corpora]'"),
+}
 
 
 def _python() -> dict[str, str]:
@@ -114,14 +117,22 @@ def _python() -> dict[str, str]:
     return {"name": "python", "state": "ok" if ok else "missing", "found": sys.version.split()[0], "mend": mend}
 
 
-def _package(name: str, extra: str) -> dict[str, str]:
+def _optional() -> dict[str, str]:
+    """Packages that some have, those that protocols name among them, and the command that installs each."""
+    from bench.registry import discover
+
+    named = [plugin.info.get("packages") or {} for plugin in discover().all("protocol")]
+    return EXTRA | {package: command for of in named for package, command in of.items()}
+
+
+def _package(name: str, mend: str = "") -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         return {"name": name, "state": "ok", "found": version(name), "mend": ""}
     except PackageNotFoundError:
-        if extra:
-            return {"name": name, "state": "optional", "found": "", "mend": f"pip install 'medssl-bench[{extra}]'"}
+        if mend:
+            return {"name": name, "state": "optional", "found": "", "mend": mend}
         return {"name": name, "state": "missing", "found": "", "mend": f"pip install {name}"}
 
 

@@ -90,7 +90,8 @@ class Reporter:
             said = f"loss {loss[0]:.3f} -> {loss[-1]:.3f}, {facts.get('images_per_second', 0):.0f} images/s"
             return f"{said}; COLLAPSED: {facts['collapsed']}" if facts.get("collapsed") else said
         means = facts.get("summary", {})  # those of each structure are left to `bench show`
-        whole = [name for name in means if not any(name.startswith(f"{other}_") for other in means)]
+        kinds = (*(f"{name}_" for name in means), "ap_", "ap50_")
+        whole = [name for name in means if not name.startswith(kinds)]
         return ", ".join(f"{name} {means[name]:.4f}" for name in whole)
 
     def view(self) -> "RenderableType":

@@ -153,14 +153,18 @@ def show(
         Path | None, typer.Option("--figure", metavar="FILE", help="Draw the curves: a .png, .svg or .pdf.")
     ] = None,
     figures: Annotated[
-        bool, typer.Option("--figures", help="Draw a segmentation's best, median and worst case into one PNG.")
+        bool,
+        typer.Option(
+            "--figures", help="Draw the best, median and worst case of a segmentation or detection into one PNG."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
     """Show one record: scores, curves, settings, how it came about; or why the job failed. JSON: the record.
 
     --figure draws the curves of a pretraining, or of the one that a cell evaluates, and nothing else is shown; JSON
-    then: {"figure": FILE}. --figures likewise draws cases, into figures/, and needs [bench] keep_predictions = true.
+    then: {"figure": FILE}. --figures likewise draws cases, into figures/; for a segmentation it needs [bench]
+    keep_predictions = true.
     """
     store, match = planned_cell(cell, grid, data)
     if figure or figures:
@@ -185,12 +189,14 @@ def show(
 
 
 def _draw_cases(job: Any, store: Any, grid: str, file: Path) -> None:
-    """Write the figure of a segmentation's cases. Raises BenchError where there is none."""
+    """Write the figure of the cases of a segmentation or detection. Raises BenchError where there is none."""
     from bench import overlays
 
     record = store.record(job.key)
-    if job.kind != "evaluate" or job.task.load().info.target != "mask":
-        raise BenchError(f"{job.id}: is no segmentation; --figure FILE draws the curves of a pretraining")
+    if job.kind != "evaluate" or job.task.load().info.target not in ("mask", "box"):
+        raise BenchError(
+            f"{job.id}: is no segmentation and no detection; --figure FILE draws the curves of a pretraining"
+        )
     if record is None:
         raise BenchError(f"{job.id}: no record yet; bench run {grid} --only {shlex.quote(job.id)}")
     file.parent.mkdir(parents=True, exist_ok=True)

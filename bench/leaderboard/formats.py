@@ -37,7 +37,8 @@ def title(table: Table) -> str:
     """What the table shows, in a line."""
     scales = {column.metric: column.scale for column in table.columns}
     metrics = ", ".join(label(metric) + (f" ({s.unit})" if s.unit else "") for metric, s in scales.items())
-    return f"{metrics[:1].upper()}{metrics[1:]} on {'PHANTOM' if table.phantom else 'real'} data"
+    first = metrics[:1].upper() if metrics.partition(" ")[0].islower() else metrics[:1]  # but mAP is called that
+    return f"{first}{metrics[1:]} on {'PHANTOM' if table.phantom else 'real'} data"
 
 
 def caption(table: Table, *, best: str) -> list[str]:

@@ -2,10 +2,25 @@
 
 from dataclasses import dataclass
 
-PERCENT = ("accuracy", "dice", "iou", "nsd", "release_")  # fractions in the store and percentages on a board
+PERCENT = (
+    "accuracy",
+    "dice",
+    "iou",
+    "nsd",
+    "release_",
+    "map",
+    "ap_",
+    "ap50_",
+    "froc",
+    "f1",
+)  # fractions in the store and percentages on a board
 MILLIMETRES = ("hd95",)
 LOWER = ("hd95", "log_loss")
-LABELS = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "nsd": "NSD at 2 mm"}
+LABELS = {
+    **{"dice": "Dice", "iou": "IoU", "hd95": "HD95", "nsd": "NSD at 2 mm"},
+    **{"map": "mAP", "map50": "mAP50", "map75": "mAP75", "ap": "AP", "ap50": "AP50", "f1": "F1 of an image"},
+    "froc": "FROC sensitivity",
+}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """From the plan and the store to results: which record stands behind each cell, under the grid's own labels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -36,13 +36,12 @@ def stored(store: Store, metric: str = "") -> list[Result]:
 
 def _filled(found: Found, metric: str) -> list[Result]:
     """Each cell with its values, and where sites are scored apart with a result for each."""
-    scores = [record.scores() if record else {} for _, record in found]
-    cells = [_valued(cell, of, metric) if of else cell for (cell, _), of in zip(found, scores, strict=True)]
+    cells = [_valued(cell, record, metric) if record else cell for cell, record in found]
     if metric:
         # What is not done yet will have the metrics of what is done of its column.
-        has = {_column(cell) for cell, of in zip(cells, scores, strict=True) if metric in of}
+        has = {_column(cell) for cell in cells if cell.state == "done"}
         if found and not has:
-            raise unknown("metric", metric, sorted({name for of in scores for name in of}), where="the board")
+            raise unknown("metric", metric, sorted(_metrics(found)), where="the board")
         cells = [replace(cell, metric=metric, higher_is_better=higher_is_better(metric)) for cell in cells]
     else:
         has = {_column(cell) for cell in cells}
@@ -55,11 +54,22 @@ def _filled(found: Found, metric: str) -> list[Result]:
     ]
 
 
-def _valued(cell: Result, scores: Mapping[str, Mapping[str, float]], metric: str) -> Result:
-    values = scores.get(metric or cell.metric, {})
+def _valued(cell: Result, record: Record, metric: str) -> Result:
+    detections = record.detections()
+    if detections and (metric or cell.metric) in detections.metrics:
+        return replace(cell, state="done", cases=detections.cases, detections=detections)
+    values = record.scores().get(metric or cell.metric, {})
     return replace(
         cell, state="done" if values else cell.state, cases=tuple(values), values=np.array([*values.values()], float)
     )
+
+
+def _metrics(found: Found) -> set[str]:
+    names = set[str]()
+    for record in [record for _, record in found if record]:
+        detections = record.detections()
+        names |= {*record.scores(), *(detections.metrics if detections else ())}
+    return names
 
 
 def _expected(cell: Result, others: Sequence[Result]) -> list[Result]:
@@ -79,7 +89,7 @@ def by_site(result: Result, record: Record | None) -> list[Result]:
     counts in means over columns.
     """
     sites = record.facts.get("sites") if record else None
-    if not sites or result.state != "done":
+    if not sites or result.state != "done" or result.detections:
         return [result]
     of = np.array([sites["of"][case] for case in result.cases])
     names = list(dict.fromkeys(of.tolist()))

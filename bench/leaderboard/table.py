@@ -6,15 +6,21 @@ A table holds raw numbers in the unit of the metric; `Column.scale` alone decide
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from bench.leaderboard.names import Scale, scale_of
-from bench.stats import interval, mean_and_std
+from bench.stats import corrected, interval, mean_and_std, percentiles
+
+if TYPE_CHECKING:
+    from bench.detections import Detections
 
 STATES = ("done", "failed", "pending")
 INTERVAL = "percentile bootstrap over test cases"
+RESAMPLES = 1000  # of what is recomputed from detections; means over cases have 10 000
+CORRECTED = "bias-corrected for average precision"
 ROUNDING = 1e-12  # means that differ by less are the same number, summed in another order
 
 
@@ -42,13 +48,14 @@ class Result:
     collapsed: bool = False  # whether the pretraining behind it did
     part: bool = False  # of what another result tells whole, and so in no mean over columns
     strata: tuple[str, ...] = ()  # of the cases, where they are resampled within those
+    detections: "Detections | None" = None  # in place of values, of a metric that is no mean over cases
 
     def __post_init__(self) -> None:
         """Refuse what cannot be averaged."""
         bad = int(np.count_nonzero(~np.isfinite(self.values)))
         if self.state not in STATES:
             raise ValueError(f"{self.name}: state is {self.state!r}, not one of {', '.join(STATES)}")
-        if len(self.cases) != len(self.values):
+        if len(self.cases) != len(self.values) and self.detections is None:
             raise ValueError(f"{self.name}: {len(self.cases)} cases but {len(self.values)} values")
         if self.strata and len(self.strata) != len(self.cases):
             raise ValueError(f"{self.name}: {len(self.cases)} cases but {len(self.strata)} strata")
@@ -56,6 +63,11 @@ class Result:
             raise ValueError(f"{self.name}: {self.state}, with {len(self.cases)} cases")
         if bad:
             raise ValueError(f"{self.name}: {bad} of {len(self.values)} values are not finite (NaN or infinite)")
+
+    @property
+    def mean(self) -> float:
+        """The metric over all cases."""
+        return self.detections.value(self.metric) if self.detections else float(np.asarray(self.values, float).mean())
 
     @property
     def name(self) -> str:
@@ -190,7 +202,8 @@ def _table(results: list[Result], level: float) -> Table:
         Row(method, cells, _mean_over_columns(cells, columns) if averaged else None, _collapsed(results, method))
         for method, cells in zip(methods, zip(*by_column, strict=True), strict=True)
     )
-    return Table(results[0].phantom, columns, rows, tuple(dict.fromkeys(r.seed for r in results)), level, INTERVAL)
+    how = f"{INTERVAL}, {CORRECTED}" if any(result.detections for result in results) else INTERVAL
+    return Table(results[0].phantom, columns, rows, tuple(dict.fromkeys(r.seed for r in results)), level, how)
 
 
 def _collapsed(results: list[Result], method: str) -> tuple[int, ...]:
@@ -210,14 +223,7 @@ def _column(results: list[Result]) -> Column:
     least = min(known, key=lambda result: result.found / result.official, default=first)
     seen = max(result.seen for result in results)
     return Column(
-        first.task,
-        first.protocol,
-        first.metric,
-        first.higher_is_better,
-        least.found,
-        least.official,
-        seen,
-        first.part,
+        first.task, first.protocol, first.metric, first.higher_is_better, least.found, least.official, seen, first.part
     )
 
 
@@ -226,21 +232,33 @@ def _cell(results: list[Result], level: float) -> Cell:
     done, failed, pending = (tuple(r.seed for r in results if r.state == state) for state in STATES)
     if not done:
         return Cell("failed" if failed else "pending" if pending else "absent", failed=failed, pending=pending)
-    values = np.stack([np.asarray(result.values, np.float64) for result in results if result.state == "done"])
-    mean, std = mean_and_std(values.mean(axis=1))
-    strata = next(result.strata for result in results if result.state == "done")
-    low, high = interval(values.mean(axis=0), strata or None, level=level)
+    finished = [result for result in results if result.state == "done"]
+    mean, std = mean_and_std(np.array([result.mean for result in finished]))
+    low, high = _interval(finished, level)
     return Cell(
         "partial" if failed or pending else "done",
         done,
         failed,
         pending,
-        cases=values.shape[1],
+        cases=len(finished[0].cases),
         mean=mean,
         std=_defined(std),
         low=_defined(low),
         high=_defined(high),
     )
+
+
+def _interval(finished: list[Result], level: float) -> tuple[float, float]:
+    """Over cases, of the mean over seeds, each of which is resampled with the same draws; nan for a single case."""
+    if all(result.detections for result in finished):
+        if len(finished[0].cases) < 2:
+            return math.nan, math.nan
+        drawn = [r.detections.resampled(r.metric, resamples=RESAMPLES) for r in finished if r.detections]
+        if finished[0].metric == "froc":  # which is a mean of shares
+            return percentiles(np.mean(drawn, axis=0), level)
+        return corrected(np.mean(drawn, axis=0), float(np.mean([result.mean for result in finished])), level)
+    values = np.stack([np.asarray(result.values, np.float64) for result in finished])
+    return interval(values.mean(axis=0), finished[0].strata or None, level=level)
 
 
 def _seeds_agree(results: list[Result]) -> None:

@@ -5,8 +5,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from bench.stats import interval, mean_and_std
+from bench.stats import corrected, interval, mean_and_std, percentiles
 
 
 def plain_interval(values: np.ndarray, level: float, resamples: int, seed: int) -> tuple[float, float]:
@@ -120,3 +121,26 @@ def test_one_case_a_stratum_says_nothing_and_strata_are_one_for_each_case():
     assert np.isnan(interval(np.array([0.0, 1.0]), ["a", "b"])).all()
     with pytest.raises(ValueError, match="3 strata for 2 values"):
         interval(np.array([0.0, 1.0]), ["a", "b", "b"])
+
+
+def test_percentiles_leave_out_what_has_no_value():
+    drawn = np.array([math.nan, 3.0, 1.0, math.nan, 2.0, 0.0, 4.0])
+    assert percentiles(drawn, 0.5) == (1.0, 3.0)
+    assert percentiles(np.arange(1001) / 1000) == pytest.approx((0.025, 0.975))
+    assert percentiles(np.array([0.5])) == (0.5, 0.5)
+    for none in (np.full(3, math.nan), np.zeros(0)):
+        assert np.isnan(percentiles(none)).all()  # and warn of nothing
+
+
+def test_a_corrected_interval_is_moved_to_where_the_value_lies():
+    """Against Efron & Tibshirani's formula on normal draws, and where it must be the plain one."""
+    drawn = np.random.default_rng(0).normal(1.0, 1.0, 200_000)
+    low, high = corrected(drawn, 0.7)  # draws that lie 0.3 too high
+    shift = 2 * norm.ppf(norm.cdf(-0.3))
+    assert (low, high) == pytest.approx((1 + shift - 1.96, 1 + shift + 1.96), abs=0.02)
+    assert corrected(drawn, float(np.median(drawn))) == pytest.approx(percentiles(drawn), abs=0.01)
+    assert corrected(np.full(10, 0.5), 0.5) == (0.5, 0.5)
+    assert corrected(np.array([0.2, 0.4, np.nan]), 0.3) == pytest.approx(percentiles(np.array([0.2, 0.4])))
+    low, high = corrected(np.linspace(0, 1, 101), -5.0)  # outside of all draws
+    assert 0 <= low <= high < 0.5
+    assert all(np.isnan(corrected(np.full(3, np.nan), 0.5)))
