@@ -261,7 +261,12 @@ def test_leaderboard_of_nothing_says_so(place, bench):
 
 def test_data_status_counts_what_is_there(place, bench):
     rows = {row["name"]: row for row in json.loads(bench("data", "status", "--json"))}
-    assert rows.keys() == {p.name for p in discover().all("task")} - {"msd", "pairs"}  # readers of anyone's folders
+    assert rows.keys() == {p.name for p in discover().all("task")} - {
+        "coco",
+        "msd",
+        "pairs",
+        "voc",
+    }  # readers of anyone's folders
     assert {tuple(row) for row in rows.values()} == {
         ("name", "state", "found", "official", "parts", "phantom", "folder", "reason")
     }
