@@ -1,18 +1,15 @@
-"""Commands that look and change nothing: plan, ls, show, leaderboard. None of them imports torch."""
+"""Commands that look and change nothing: plan, ls, show. None of them imports torch."""
 
 import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from bench.cli import DataRoot, GridFile, GridOption, Json, app
 from bench.cli.show import as_json, as_table, duration
 from bench.errors import BenchError, unknown
-
-if TYPE_CHECKING:
-    from bench.leaderboard.table import Result
 
 
 class Kind(StrEnum):
@@ -22,15 +19,6 @@ class Kind(StrEnum):
     tasks = "tasks"
     protocols = "protocols"
     jobs = "jobs"
-
-
-class Format(StrEnum):
-    """How a leaderboard is written."""
-
-    terminal = "terminal"
-    md = "md"
-    csv = "csv"
-    json = "json"
 
 
 Only = Annotated[
@@ -254,50 +242,3 @@ def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             rows.append((prefix + key, entry))
     return rows
-
-
-@app.command()
-def leaderboard(
-    grid: Annotated[
-        str, typer.Argument(metavar="GRID", help="A grid, or a store: a folder of records.")
-    ] = "bench.toml",
-    data: DataRoot = None,
-    metric: Annotated[
-        str, typer.Option("--metric", help="Show this in place of each task's primary metric, such as release_dice.")
-    ] = "",
-    format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.terminal,
-    json: Json = False,
-) -> None:
-    """Draw the board from the store: mean ± std over seeds, 95 % interval over test cases, the best in bold.
-
-    Of a grid it shows every cell, done or not; of a store what there is, which needs neither plug-ins nor data. With
-    --metric there are only the tasks that have it.
-
-    JSON: a list with one table for real and one for phantom data, never mixed.
-    """
-    from bench.leaderboard.results import results, stored
-    from bench.store import Store
-
-    found = stored(Store(Path(grid)), metric) if Path(grid).is_dir() else results(planned(grid, data)[2], metric)
-    draw(found, Format.json if json else format)
-
-
-def draw(found: "list[Result]", format: Format) -> None:
-    """Print the boards of these results."""
-    from bench.leaderboard import formats
-    from bench.leaderboard.table import build
-
-    tables = build(found)
-    if format is Format.json:
-        as_json(formats.json(tables))
-    elif format is Format.terminal:
-        from rich.console import Console
-
-        console = Console()
-        for table in tables:
-            console.print(formats.terminal(table, width=console.width))
-    else:
-        write = formats.markdown if format is Format.md else formats.csv
-        print("\n".join(write(table) for table in tables), end="")  # noqa: T201
-    if not tables and format is not Format.json:
-        print(formats.EMPTY)  # noqa: T201

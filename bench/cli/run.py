@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli import DataRoot, GridFile, Json, app
+from bench.cli.board import Format, draw
 from bench.cli.live import Reporter
-from bench.cli.look import Format, Only, draw, planned
+from bench.cli.look import Only, planned
 from bench.cli.show import as_json
 from bench.errors import BenchError
 

@@ -10,16 +10,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.leaderboard.names import Scale, label
 from bench.leaderboard.table import Cell, Column, Row, Table
+from bench.leaderboard.words import EMPTY, PHANTOM, caption, header, number, plain, texts, title
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table as RichTable
 
-EMPTY = "No results to show: the grid is empty, or nothing in it was selected."
-PHANTOM = "PHANTOM data: numbers say nothing about medicine."
-GAP = "–"
 METHOD_WIDTH = 28  # characters of a terminal; a longer name is folded
 # fmt: off
 FIELDS = (
@@ -28,117 +25,6 @@ FIELDS = (
     "seeds_pending", "cases", "found", "official", "seen", "best", "row_mean",
 )
 # fmt: on
-
-
-# ---------------------------------------------------------------------------------------------- words
-
-
-def title(table: Table) -> str:
-    """What the table shows, in a line."""
-    scales = {column.metric: column.scale for column in table.columns}
-    metrics = ", ".join(label(metric) + (f" ({s.unit})" if s.unit else "") for metric, s in scales.items())
-    first = metrics[:1].upper() if metrics.partition(" ")[0].islower() else metrics[:1]  # but mAP is called that
-    return f"{first}{metrics[1:]} on {'PHANTOM' if table.phantom else 'real'} data"
-
-
-def caption(table: Table, *, best: str) -> list[str]:
-    """What a reader must know to trust it, in lines of plain text; `best` says how the best of a column is marked."""
-    seeds = ", ".join(map(str, table.seeds))
-    over = f"mean ± standard deviation over seeds {seeds}" if len(table.seeds) > 1 else f"mean of one seed ({seeds})"
-    tasks = {column.task.partition("@")[0]: column.completeness for column in table.columns}
-    lines = [PHANTOM] if table.phantom else []
-    lines.append(f"{over} [{100 * table.level:g} % interval: {table.interval}]; {_directions(table)}")
-    lines += [f"seeds of {', '.join(tasks)}: {', '.join(map(str, own))}" for own, tasks in _fewer(table).items()]
-    lines.append(f"{best}: best mean of a column, ties alike, among cells with every seed done")
-    lines.append("cases found of the official data set: " + "; ".join(f"{task} {n}" for task, n in tasks.items()))
-    lines += [f"{task}: {n} test images are also training images, byte for byte" for task, n in _seen(table).items()]
-    lines += [
-        f"{row.method}: its pretraining collapsed (seeds {', '.join(map(str, row.collapsed))})"
-        for row in table.rows
-        if row.collapsed
-    ]
-    if not table.averaged:
-        lines.append("no mean over columns: their metrics differ")
-    return lines + [_footnote(row, table.columns) for row in table.rows if not row.complete]
-
-
-def _fewer(table: Table) -> dict[tuple[int, ...], list[str]]:
-    """Tasks that the grid asks for with some of the seeds only."""
-    found: dict[tuple[int, ...], list[str]] = {}
-    for index, column in enumerate(table.columns):
-        asked = {s for row in table.rows for c in (row.cells[index],) for s in (*c.done, *c.failed, *c.pending)}
-        own, task = tuple(seed for seed in table.seeds if seed in asked), column.task.partition("@")[0]
-        if own != table.seeds and task not in found.setdefault(own, []):
-            found[own].append(task)
-    return found
-
-
-def _seen(table: Table) -> dict[str, int]:
-    """Tasks whose split, as published, tests on training images, and on how many."""
-    return {column.task.partition("@")[0]: column.seen for column in table.columns if column.seen}
-
-
-def header(column: Column, table: Table) -> str:
-    """The name of a column, with its metric where they differ and its completeness where that is partial."""
-    metric = "" if table.averaged else f" {label(column.metric)} {'↑' if column.higher_is_better else '↓'}"
-    return f"{column.task} / {column.protocol}{metric}" + (
-        f" ({column.found}/{column.official})" if column.partial else ""
-    )
-
-
-def _directions(table: Table) -> str:
-    ways = {column.higher_is_better for column in table.columns}
-    if len(ways) == 1:
-        return f"{'higher' if ways.pop() else 'lower'} is better"
-    of_metric = {column.metric: column.higher_is_better for column in table.columns if not column.part}
-    lower = dict.fromkeys(
-        label(column.metric) if not of_metric.get(column.metric, True) else column.task
-        for column in table.columns
-        if not column.higher_is_better
-    )
-    return f"lower is better for {', '.join(lower)}"
-
-
-def _footnote(row: Row, columns: tuple[Column, ...]) -> str:
-    """Which cells of an incomplete row have no number, by the ids that `bench show` and `--only` take."""
-    said = []
-    for state in ("failed", "pending", "absent"):
-        ids = [name for cell, column in zip(row.cells, columns, strict=True) for name in _ids(row, cell, column, state)]
-        if ids:
-            said.append(f"{'not in the grid' if state == 'absent' else state}: {', '.join(ids)}")
-    return f"† {row.method} is incomplete and has no mean; {'; '.join(said)}"
-
-
-def _ids(row: Row, cell: Cell, column: Column, state: str) -> list[str]:
-    name = f"{row.method}/{column.name}"
-    seeds = {"failed": cell.failed, "pending": cell.pending}.get(state, ())
-    if cell.state == state == "absent" or (seeds and len(seeds) == cell.seeds > 1):
-        return [f"{name}/*"]
-    return [f"{name}/{seed}" for seed in seeds]
-
-
-def _number(value: float | None, scale: Scale, decimals: int) -> str:
-    return GAP if value is None else f"{scale.factor * value:.{decimals}f}"
-
-
-def _texts(cell: Cell, scale: Scale) -> tuple[str, str]:
-    """What a cell says: its mean and spread, and its interval with the number of seeds where some are missing."""
-    if cell.mean is None:
-        return (GAP if cell.state == "absent" else cell.state), ""
-    mean = _number(cell.mean, scale, scale.decimals)
-    if cell.std is not None:
-        mean += f" ± {_number(cell.std, scale, scale.decimals)}"
-    notes = []
-    if cell.low is not None:
-        notes.append("[" + ", ".join(_number(end, scale, scale.decimals - 1) for end in (cell.low, cell.high)) + "]")
-    if cell.state == "partial":
-        notes.append(f"({len(cell.done)}/{cell.seeds} seeds)")
-    return mean, " ".join(notes)
-
-
-def _plain(text: str) -> str:
-    """One line with nothing that moves a cursor, hides or reorders text: names come from files that users write."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 # ---------------------------------------------------------------------------------------------- Markdown
@@ -163,13 +49,13 @@ def _line(cells: Iterable[str]) -> str:
 def _markdown_row(row: Row, table: Table) -> list[str]:
     cells = [_escape(row.method + ("" if row.complete else " †"))]
     for cell, column in zip(row.cells, table.columns, strict=True):
-        mean, notes = _texts(cell, column.scale)
+        mean, notes = texts(cell, column.scale)
         cells.append(f"{f'**{mean}**' if cell.best else mean} {_escape(notes)}".rstrip())
-    return cells + [_number(row.mean, table.columns[0].scale, table.columns[0].scale.decimals)] * table.averaged
+    return cells + [number(row.mean, table.columns[0].scale, table.columns[0].scale.decimals)] * table.averaged
 
 
 def _escape(text: str) -> str:
-    text = re.sub(r"&(?=#?\w+;)", "&amp;", _plain(text)).replace("<", "&lt;")
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", plain(text)).replace("<", "&lt;")
     # `_` inside a word is text in Markdown, and names such as brain_tumor should stay readable in the source.
     return re.sub(r"([\\`|*~]|\](?=\()|\[(?!\d)|(?<!\w)_|_(?!\w))", r"\\\1", text)
 
@@ -189,7 +75,7 @@ def terminal(table: Table, *, width: int = 100) -> "RenderableType":
         return Text(EMPTY)
     head = [Text(title(table), style="bold"), *([Text(PHANTOM, style="bold yellow")] if table.phantom else [])]
     blocks = [_rich_block(table, block) for block in _blocks(table, width)]
-    notes = [Text(_plain(note), style="dim") for note in caption(table, best="*") if note != PHANTOM]
+    notes = [Text(plain(note), style="dim") for note in caption(table, best="*") if note != PHANTOM]
     return Group(*head, *blocks, *notes)
 
 
@@ -197,14 +83,14 @@ def _blocks(table: Table, width: int) -> list[list[int]]:
     """The columns, by index, that fit side by side; at least one to a block."""
     from rich.cells import cell_len
 
-    names = max(cell_len(_plain(row.method)) for row in table.rows) + 2
+    names = max(cell_len(plain(row.method)) for row in table.rows) + 2
     free = width - 3 - min(names, METHOD_WIDTH) - (9 if table.averaged else 0)
     blocks: list[list[int]] = [[]]
     used = 0
     for index, column in enumerate(table.columns):
-        lines = [line for row in table.rows for line in _texts(row.cells[index], column.scale)]
+        lines = [line for row in table.rows for line in texts(row.cells[index], column.scale)]
         words = header(column, table).split()
-        wanted = 4 + max(cell_len(_plain(text)) for text in [*lines, *words])  # the mark, the padding
+        wanted = 4 + max(cell_len(plain(text)) for text in [*lines, *words])  # the mark, the padding
         if blocks[-1] and used + wanted > free:
             blocks.append([])
             used = 0
@@ -221,20 +107,20 @@ def _rich_block(table: Table, block: list[int]) -> "RichTable":
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1))
     drawn.add_column("method", max_width=METHOD_WIDTH, overflow="fold")
     for index in block:
-        drawn.add_column(Text(_plain(header(table.columns[index], table))), justify="right", overflow="fold")
+        drawn.add_column(Text(plain(header(table.columns[index], table))), justify="right", overflow="fold")
     averaged = table.averaged and block[-1] == len(table.columns) - 1  # once, after the last column
     if averaged:
         drawn.add_column("mean", justify="right", no_wrap=True)
     styles = {"failed": "red", "partial": "yellow", "pending": "dim", "absent": "dim"}
     for row in table.rows:
-        texts = [Text(_plain(row.method) + ("" if row.complete else " †"))]
+        line = [Text(plain(row.method) + ("" if row.complete else " †"))]
         for index in block:
             cell = row.cells[index]
-            mean, notes = _texts(cell, table.columns[index].scale)
+            mean, notes = texts(cell, table.columns[index].scale)
             text = Text(mean + "*" * cell.best, style="bold green" if cell.best else styles.get(cell.state, ""))
-            texts.append(text.append(f"\n{notes}", style="not bold") if notes else text)
+            line.append(text.append(f"\n{notes}", style="not bold") if notes else text)
         scale = table.columns[0].scale
-        drawn.add_row(*texts, *[_number(row.mean, scale, scale.decimals)] * averaged)
+        drawn.add_row(*line, *[number(row.mean, scale, scale.decimals)] * averaged)
     return drawn
 
 

@@ -11,7 +11,7 @@ import pytest
 from bench.cli import main
 from bench.cli.run import Rerun, _todo
 from bench.config import load
-from bench.leaderboard import formats
+from bench.leaderboard.words import EMPTY
 from bench.plan import plan, select
 from bench.registry import discover
 from bench.store import Store
@@ -256,7 +256,7 @@ def test_leaderboard_of_a_store_needs_no_grid(place, done, bench):
 def test_leaderboard_of_nothing_says_so(place, bench):
     (place / "bench.toml").write_text("")
     assert bench("leaderboard", "--json") == "[]\n"
-    assert bench("leaderboard").strip() == formats.EMPTY.strip()
+    assert bench("leaderboard").strip() == EMPTY
 
 
 def test_data_status_counts_what_is_there(place, bench):

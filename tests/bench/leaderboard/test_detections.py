@@ -11,9 +11,10 @@ from bench.detections import Detections, collect, write
 from bench.errors import BenchError
 from bench.executors import Event
 from bench.keys import digest
-from bench.leaderboard.formats import caption, csv, json, markdown, title
+from bench.leaderboard.formats import csv, json, markdown
 from bench.leaderboard.results import results, stored
 from bench.leaderboard.table import RESAMPLES, Result, build
+from bench.leaderboard.words import caption, title
 from bench.plan import plan
 from bench.stats import corrected, percentiles
 from bench.store import Store, write_scores

@@ -15,8 +15,9 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from bench.leaderboard.formats import EMPTY, FIELDS, PHANTOM, csv, json, markdown, terminal
+from bench.leaderboard.formats import FIELDS, csv, json, markdown, terminal
 from bench.leaderboard.table import Result, Table, build
+from bench.leaderboard.words import EMPTY, PHANTOM
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 HOSTILE = [

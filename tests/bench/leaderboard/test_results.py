@@ -7,9 +7,10 @@ import pytest
 
 from bench.errors import BenchError
 from bench.keys import digest
-from bench.leaderboard.formats import caption, markdown
+from bench.leaderboard.formats import markdown
 from bench.leaderboard.results import by_site, stored
 from bench.leaderboard.table import Result, build
+from bench.leaderboard.words import caption
 from bench.store import Record, Store, write_scores
 
 CASES = ("home/1", "home/2", "far/1", "far/2", "far/3", "abroad/1")
