@@ -96,7 +96,8 @@ def test_heavy_packages_are_imported_where_they_are_used():
 # Commands and what they stand on: `bench plan`, `ls`, `show` and `leaderboard` answer at once.
 QUICK = (
     *("spec", "config", "curves", "plan", "sources", "store", "stats", "executors", "executors.local", "data.folders"),
-    *("leaderboard", "leaderboard.formats", "leaderboard.results", "leaderboard.table", "leaderboard.words"),
+    *("leaderboard", "leaderboard.formats", "leaderboard.latex", "leaderboard.results"),
+    *("leaderboard.table", "leaderboard.words"),
     *("cli", "cli.board", "cli.data", "cli.live", "cli.look", "cli.make", "cli.run", "cli.show"),
 )
 CODE = f"""

@@ -9,6 +9,7 @@ import typer
 from bench.cli import DataRoot, Json, app
 from bench.cli.look import planned
 from bench.cli.show import as_json
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.leaderboard.table import Result
@@ -19,6 +20,7 @@ class Format(StrEnum):
 
     terminal = "terminal"
     md = "md"
+    latex = "latex"
     csv = "csv"
     json = "json"
 
@@ -33,25 +35,30 @@ def leaderboard(
         str, typer.Option("--metric", help="Show this in place of each task's primary metric, such as release_dice.")
     ] = "",
     format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.terminal,
+    standalone: Annotated[
+        bool, typer.Option("--standalone", help="With --format latex: a whole document, for pdflatex.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Draw the board from the store: mean ± std over seeds, 95 % interval over test cases, the best in bold.
 
     Of a grid it shows every cell, done or not; of a store what there is, which needs neither plug-ins nor data. With
-    --metric there are only the tasks that have it.
+    --metric there are only the tasks that have it. As LaTeX it needs the packages booktabs and siunitx.
 
     JSON: a list with one table for real and one for phantom data, never mixed.
     """
     from bench.leaderboard.results import results, stored
     from bench.store import Store
 
+    if standalone and (json or format is not Format.latex):
+        raise BenchError("--standalone is of LaTeX alone: add --format latex, or leave it out")
     found = stored(Store(Path(grid)), metric) if Path(grid).is_dir() else results(planned(grid, data)[2], metric)
-    draw(found, Format.json if json else format)
+    draw(found, Format.json if json else format, standalone=standalone)
 
 
-def draw(found: "list[Result]", format: Format) -> None:
-    """Print the boards of these results."""
-    from bench.leaderboard import formats
+def draw(found: "list[Result]", format: Format, *, standalone: bool = False) -> None:
+    """Print the boards of these results; `standalone`: as a LaTeX document."""
+    from bench.leaderboard import formats, latex
     from bench.leaderboard.table import build
     from bench.leaderboard.words import EMPTY
 
@@ -64,8 +71,11 @@ def draw(found: "list[Result]", format: Format) -> None:
         console = Console()
         for table in tables:
             console.print(formats.terminal(table, width=console.width))
+    elif standalone:
+        print(latex.standalone(tables), end="")  # noqa: T201
+        return
     else:
-        write = formats.markdown if format is Format.md else formats.csv
+        write = {Format.md: formats.markdown, Format.csv: formats.csv, Format.latex: latex.latex}[format]
         print("\n".join(write(table) for table in tables), end="")  # noqa: T201
     if not tables and format is not Format.json:
         print(EMPTY)  # noqa: T201

@@ -243,6 +243,16 @@ def test_leaderboard_is_written_in_every_format(place, done, bench):
     assert len({len(row) for row in rows}) == 1
     assert {"random_init", "simclr"} <= {cell for row in rows for cell in row}
     assert "random_init" in bench("leaderboard")
+    snippet = bench("leaderboard", "--format", "latex")
+    assert "PHANTOM" in snippet
+    document = bench("leaderboard", "--format", "latex", "--standalone")
+    assert document.startswith("\\documentclass")
+    assert snippet in document
+
+
+@pytest.mark.parametrize("words", [(), ("--format", "md"), ("--json",), ("--format", "latex", "--json")])
+def test_only_latex_stands_alone(place, bench, words):
+    assert "--format latex" in bench("leaderboard", "--standalone", *words, code=2)
 
 
 def test_leaderboard_of_a_store_needs_no_grid(place, done, bench):
@@ -257,6 +267,7 @@ def test_leaderboard_of_nothing_says_so(place, bench):
     (place / "bench.toml").write_text("")
     assert bench("leaderboard", "--json") == "[]\n"
     assert bench("leaderboard").strip() == EMPTY
+    assert EMPTY in bench("leaderboard", "--format", "latex", "--standalone")
 
 
 def test_data_status_counts_what_is_there(place, bench):

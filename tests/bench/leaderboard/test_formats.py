@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from bench.leaderboard.formats import FIELDS, csv, json, markdown, terminal
+from bench.leaderboard.latex import latex
 from bench.leaderboard.table import Result, Table, build
 from bench.leaderboard.words import EMPTY, PHANTOM
 
@@ -100,7 +101,7 @@ def bare(text: str) -> str:
     return "".join(line.rstrip() + "\n" for line in text.splitlines())
 
 
-WRITERS = {"md": markdown, "txt": lambda table: bare(screen(table)), "csv": csv}
+WRITERS = {"md": markdown, "txt": lambda table: bare(screen(table)), "csv": csv, "tex": latex}
 
 
 @pytest.mark.parametrize("name", CANNED)
