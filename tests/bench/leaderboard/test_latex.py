@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import unicodedata
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,14 @@ def test_the_best_are_bold_and_numbers_have_room():
     assert r"\bfseries 100.00" in text
     assert "S[table-format=2.2(3)]S[table-format=3.2]" in text
     assert r"\uparrow" in text
+
+
+def test_numbers_below_zero_have_room_for_their_sign():
+    low = [replace(cell(name, metric="kappa"), values=np.full(8, value)) for name, value in (("a", -12.5), ("b", 0.25))]
+    (table,) = build(low)
+    text = latex(table)
+    assert "S[table-format=-2.4]" in text
+    assert "a & -12.5000 & -12.5000" in text
 
 
 def test_phantoms_are_marked_in_every_float():
