@@ -93,12 +93,12 @@ def test_heavy_packages_are_imported_where_they_are_used():
     assert offences(PLUGINS, lambda name: name[0] in HEAVY - {"lightly"}, at_top=True) == []
 
 
-# Commands and what they stand on: `bench plan`, `ls`, `show` and `leaderboard` answer at once.
+# Commands and what they stand on: `bench plan`, `ls`, `show`, `compare` and `leaderboard` answer at once.
 QUICK = (
     *("spec", "config", "curves", "plan", "sources", "store", "stats", "executors", "executors.local", "data.folders"),
-    *("leaderboard", "leaderboard.formats", "leaderboard.latex", "leaderboard.results"),
-    *("leaderboard.table", "leaderboard.words"),
-    *("cli", "cli.board", "cli.data", "cli.live", "cli.look", "cli.make", "cli.run", "cli.show"),
+    *("leaderboard", "leaderboard.comparison", "leaderboard.formats", "leaderboard.latex", "leaderboard.results"),
+    *("leaderboard.table", "leaderboard.words", "paired"),
+    *("cli", "cli.board", "cli.compare", "cli.data", "cli.live", "cli.look", "cli.make", "cli.run", "cli.show"),
 )
 CODE = f"""
 import importlib, sys

@@ -1,0 +1,166 @@
+"""Two methods side by side: by how much one is better in each column, and whether that is more than chance.
+
+A comparison is of the cases and seeds that both have; numbers are in the unit of the metric, as in a table.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from bench.leaderboard.names import Scale, scale_of
+from bench.leaderboard.table import CORRECTED, INTERVAL, Result
+from bench.paired import bootstrap_p, differences, holm, sign_flip
+from bench.stats import corrected, interval, percentiles
+
+LEVEL = 0.95  # of intervals; and one minus it, what an adjusted p-value has to be below
+RESAMPLES = 10_000  # of detections; more than for an interval, since Holm multiplies p-values
+SIGN_FLIP = "sign flips of the paired differences, two-sided"
+BOOTSTRAP = "paired bootstrap moved to no difference and corrected for few cases, two-sided"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two methods in a column; `effect` is positive where the first is better, whichever way the metric goes.
+
+    `p` and `adjusted` (for all columns of its comparison) are nan for a single case, which cannot be tested, and the
+    ends of the interval are where they are not defined.
+    """
+
+    task: str
+    protocol: str
+    metric: str
+    cases: int
+    seeds: tuple[int, ...]  # that both have
+    effect: float
+    low: float
+    high: float
+    p: float
+    test: str
+    adjusted: float = math.nan
+
+    @property
+    def scale(self) -> Scale:
+        """How its numbers are shown."""
+        return scale_of(self.metric)
+
+    @property
+    def better(self) -> int:
+        """1 where the first method is better beyond chance, -1 where the second is, 0 where neither."""
+        return (1 if self.effect > 0 else -1) if self.adjusted < 1 - LEVEL else 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods on real or on phantom data, never both; what could not be compared is `left_out`, by column."""
+
+    phantom: bool
+    first: str
+    second: str
+    differences: tuple[Difference, ...]
+    left_out: dict[str, str]  # why
+
+    @property
+    def name(self) -> str:
+        """The kind of data: "real" or "phantom"."""
+        return "phantom" if self.phantom else "real"
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How its intervals and p-values come about, in words."""
+        tests = dict.fromkeys(d.test for d in self.differences)
+        how = f"{INTERVAL}, {CORRECTED}" if BOOTSTRAP in tests else INTERVAL
+        return (how, *tests, "adjusted by Holm over the columns compared", "about other cases, not other seeds")
+
+
+def compare(results: Sequence[Result], first: str, second: str) -> tuple[Comparison, ...]:
+    """One comparison per kind of data, real before phantom, with the columns in which either method has a result."""
+    own = [result for result in results if result.method in (first, second)]
+    kinds = [[result for result in own if result.phantom is phantom] for phantom in (False, True)]
+    return tuple(_comparison(kind, first, second) for kind in kinds if kind)
+
+
+def _comparison(results: list[Result], first: str, second: str) -> Comparison:
+    columns: dict[str, tuple[list[Result], list[Result]]] = {}
+    for result in results:
+        of_both = columns.setdefault(f"{result.task}/{result.protocol}", ([], []))
+        of_both[result.method == second].append(result)
+    found, left_out = list[Difference](), dict[str, str]()
+    for name, (a, b) in columns.items():
+        if why := _unpaired(first, a) or _unpaired(second, b) or _apart(first, a, second, b):
+            left_out[name] = why
+        else:
+            found.append(_difference(a, b))
+    tested = [difference.p for difference in found if not math.isnan(difference.p)]
+    adjusted = iter(holm(tested))
+    found = [d if math.isnan(d.p) else replace(d, adjusted=next(adjusted)) for d in found]
+    return Comparison(results[0].phantom, first, second, tuple(found), left_out)
+
+
+def _unpaired(method: str, results: list[Result]) -> str:
+    """Why a method has nothing to compare in a column; nothing where it has."""
+    if any(result.state == "done" for result in results):
+        return ""
+    states = dict.fromkeys(result.state for result in results)
+    return f"{' and '.join(states)}: {method}" if states else f"no result: {method}"
+
+
+def _apart(first: str, a: list[Result], second: str, b: list[Result]) -> str:
+    """Why what two methods have of a column cannot be paired; nothing where it can."""
+    if len(metrics := dict.fromkeys(result.metric for result in (*a, *b))) > 1:
+        return f"other metrics: {' and '.join(metrics)}"
+    of_first, of_second = _by_seed(a), _by_seed(b)
+    if not of_first.keys() & of_second.keys():
+        said = [f"{name} has {', '.join(map(str, of))}" for name, of in ((first, of_first), (second, of_second))]
+        return f"no common seed: {'; '.join(said)}"
+    both = [of[seed] for seed in _common(of_first, of_second) for of in (of_first, of_second)]
+    for result in both[1:]:
+        if result.cases != both[0].cases:
+            only = len(set(result.cases) ^ set(both[0].cases))
+            detail = f"{only} are in only one of the two" if only else "the same in another order, or repeated"
+            return f"other cases: of {result.name} and {both[0].name} {detail}"
+    if len(found := dict.fromkeys(result.found for result in both)) > 1:
+        return f"other data: {' and '.join(map(str, found))} cases of the data set were found"
+    return ""
+
+
+def _by_seed(results: list[Result]) -> dict[int, Result]:
+    return {result.seed: result for result in results if result.state == "done"}
+
+
+def _common(a: dict[int, Result], b: dict[int, Result]) -> tuple[int, ...]:
+    return tuple(sorted(a.keys() & b.keys()))
+
+
+def _difference(a: list[Result], b: list[Result]) -> Difference:
+    of_first, of_second = _by_seed(a), _by_seed(b)
+    seeds = _common(of_first, of_second)
+    pairs = [(of_first[seed], of_second[seed]) for seed in seeds]
+    one = pairs[0][0]
+    sign = 1 if one.higher_is_better else -1
+    numbers = _of_detections(pairs, sign) if one.detections else _of_values(pairs, sign)
+    return Difference(one.task, one.protocol, one.metric, len(one.cases), seeds, *numbers)
+
+
+def _of_values(pairs: list[tuple[Result, Result]], sign: int) -> tuple[float, float, float, float, str]:
+    """Effect, ends of its interval, p-value and test of a mean over cases."""
+    each = sign * differences(*(np.stack([result.values for result in of]) for of in zip(*pairs, strict=True)))
+    return float(each.mean()), *interval(each, pairs[0][0].strata or None, level=LEVEL), sign_flip(each), SIGN_FLIP
+
+
+def _of_detections(pairs: list[tuple[Result, Result]], sign: int) -> tuple[float, float, float, float, str]:
+    """As `_of_values`, of what is computed anew from each resample of the images, the same for both methods."""
+    effect = sign * float(np.mean([a.mean - b.mean for a, b in pairs]))
+    cases = len(pairs[0][0].cases)
+    if cases < 2:
+        return effect, math.nan, math.nan, math.nan, BOOTSTRAP
+    drawn = sign * np.mean([_resampled(a) - _resampled(b) for a, b in pairs], axis=0)
+    ends = percentiles(drawn, LEVEL) if pairs[0][0].metric == "froc" else corrected(drawn, effect, LEVEL)
+    return effect, *ends, bootstrap_p(drawn, effect, cases), BOOTSTRAP
+
+
+def _resampled(result: Result) -> Float[np.ndarray, " resamples"]:
+    assert result.detections is not None
+    return result.detections.resampled(result.metric, resamples=RESAMPLES)
