@@ -73,20 +73,20 @@ def _asked(found: "list[Result]", first: str, second: str, task: str, grid: str)
 
 
 def _show(comparison: "Comparison") -> None:
+    metrics = list(dict.fromkeys(d.metric for d in comparison.differences))
     rows = [
         {
-            "column": _column(d),
-            "metric": d.metric,
-            "difference": _amount(d),
-            "95 % interval": _ends(d),
+            "column": _column(d) + (f", {d.metric}" if len(metrics) > 1 else ""),
+            "difference": f"{_amount(d)} {_ends(d)}",
             "p": _number(d.p),
-            "adjusted p": _number(d.adjusted),
+            "adjusted": _number(d.adjusted),
             "cases": d.cases,
             "seeds": ", ".join(map(str, d.seeds)),
         }
         for d in comparison.differences
     ]
-    print(f"{comparison.first} minus {comparison.second} on {comparison.name} data; positive: the first is better")  # noqa: T201
+    of = f" in {metrics[0]}" if len(metrics) == 1 else ""
+    print(f"{comparison.first} minus {comparison.second}{of} on {comparison.name} data; positive: the first is better")  # noqa: T201
     as_table(rows, empty="nothing to compare")
     for d in comparison.differences:
         print(_verdict(comparison, d))  # noqa: T201

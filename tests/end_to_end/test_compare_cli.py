@@ -61,14 +61,14 @@ def place(write_grid, phantoms, finish, monkeypatch):
 
 def test_a_grid_is_compared_column_by_column(place, bench):
     said = bench("compare", "simclr", "random_init")
-    assert said.startswith("simclr minus random_init on phantom data; positive: the first is better\n")
+    assert said.startswith("simclr minus random_init in accuracy on phantom data; positive: the first is better\n")
     # Ten cases of 14 differ, all one way: 2 of 1024 flips, and Holm doubles it for two columns.
     numbers = "71.4 points [50.0, 92.9], adjusted p = 0.0039"
     assert f"simclr is better than random_init on brain_tumor / linear, phantom data: {numbers}\n" in said
     assert "\nnot compared: brain_tumor / knn: pending: simclr\n" in said
     assert "\nsimclr is better on 2 of 2 columns compared, phantom data\n" in said
     row = next(line for line in said.splitlines() if line.startswith(" fgadr / linear"))
-    assert " ".join(row.split()) == "fgadr / linear accuracy 71.4 points [50.0, 92.9] 0.0020 0.0039 14 0, 1"
+    assert " ".join(row.split()) == "fgadr / linear 71.4 points [50.0, 92.9] 0.0020 0.0039 14 0, 1"
 
 
 def test_of_one_task_there_is_one_test(place, bench):
