@@ -18,6 +18,7 @@ from bench.data.folders import is_volume
 from bench.data.images import read_image, read_size
 from bench.data.masks import read_region, read_truth
 from bench.data.phantom import draw
+from bench.detections import WHOLE
 from bench.encoders.timm import TimmEncoder
 from bench.entries import settings
 from bench.nn import View
@@ -224,8 +225,7 @@ def check_card(plugin: Plugin) -> None:
     info = plugin.load().info
     for field in ("title", "modality", "case", "licence", "citation", "url"):
         require(bool(getattr(info, field, "").strip()), f"task card: `{field}` is empty")
-    boxes = ("map50", "map", "map75", "froc")
-    require(info.target != "box" or info.primary in boxes, f"task card: primary of a detection is one of {boxes}")
+    require(info.target != "box" or info.primary in WHOLE, f"task card: primary of a detection is one of {WHOLE}")
     least = 1 if info.target == "box" else 2
     require(len(info.classes) >= least, f"task card: fewer than {least} classes")
     registry = discover()
@@ -278,8 +278,8 @@ def _check_truth(info: TaskInfo, splits: Splits) -> None:
                 seen.setdefault(name, set()).update(np.unique(truth).tolist())
                 if case.region:
                     read_region(case.region, shape)
-    lacking = set(range(len(info.classes))) - seen.get("train", set(range(len(info.classes))))
-    require(not lacking, f"train: a class is missing, {[info.classes[number] for number in sorted(lacking)]}")
+    if "train" in seen:
+        _require_every_class(info, seen["train"])
 
 
 def _check_boxes(info: TaskInfo, splits: Splits) -> None:
@@ -291,7 +291,11 @@ def _check_boxes(info: TaskInfo, splits: Splits) -> None:
             for box in case.boxes:
                 require(0 <= box.label < len(info.classes), f"{name}: a box of {case.id} has the class {box.label}")
                 require(inside(box, size)[0].left < box.right, f"{name}: a box of {case.id} has no area")
-    lacking = set(range(len(info.classes))) - {box.label for case in splits.train for box in case.boxes}
+    _require_every_class(info, {box.label for case in splits.train for box in case.boxes})
+
+
+def _require_every_class(info: TaskInfo, trained: set[int]) -> None:
+    lacking = set(range(len(info.classes))) - trained
     require(not lacking, f"train: a class is missing, {[info.classes[number] for number in sorted(lacking)]}")
 
 

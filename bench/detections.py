@@ -21,6 +21,8 @@ RECALLS = np.linspace(0, 1, 101)
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false positives an image
 ALL, LOWEST, MIDDLE = slice(None), slice(0, 1), slice(5, 6)
 AT = {"map": ALL, "map50": LOWEST, "map75": MIDDLE, "ap": ALL, "ap50": LOWEST}  # overlaps that a metric is a mean over
+WHOLE = ("map50", "map", "map75", "froc")  # metrics of all classes
+BY_CLASS = ("ap50_", "ap_")  # and what those of one class begin with
 MOST = 100  # detections of a class in an image that count
 SURE = 0.5  # score from which on a detection counts in an image's F1
 
@@ -53,11 +55,16 @@ class Detections:
     score: Float[np.ndarray, " k"]
     hits: Bool[np.ndarray, "k t"]
 
+    def __post_init__(self) -> None:
+        """Refuse scores by which nothing can be ranked."""
+        if not np.isfinite(self.score).all():
+            raise ValueError("a score is not finite")
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """What can be computed: for all classes, and for each of which there is an object."""
         own = [name for name, count in zip(self.classes, self.objects.sum(0), strict=True) if count]
-        return ("map50", "map", "map75", "froc", *(f"{kind}_{name}" for kind in ("ap50", "ap") for name in own))
+        return (*WHOLE, *(f"{kind}{name}" for kind in BY_CLASS for name in own))
 
     def summary(self) -> dict[str, float]:
         """Each metric on these images."""
@@ -204,8 +211,6 @@ def read(path: Path, cases: Sequence[str], classes: Sequence[str]) -> Detections
         except (ValueError, csv.Error) as exc:
             raise ValueError(f"line {lines.line_num}: {exc}") from None
     columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.zeros(0, np.int64)] * 4
-    if not np.isfinite(columns[2]).all():
-        raise ValueError("a score is not finite")
     matches = (columns[3][:, None] >> np.arange(len(OVERLAPS)) & 1).astype(bool)
     found = (columns[0], columns[1], columns[2].astype(np.float64), matches)
     return Detections(tuple(cases), tuple(classes), objects, *found)

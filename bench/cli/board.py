@@ -1,13 +1,12 @@
 """The board of a grid or of a store, in every format. Importing it imports no torch."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli import DataRoot, Json, app
-from bench.cli.look import planned
+from bench.cli.look import results_of
 from bench.cli.show import as_json
 from bench.errors import BenchError
 
@@ -47,12 +46,9 @@ def leaderboard(
 
     JSON: a list with one table for real and one for phantom data, never mixed.
     """
-    from bench.leaderboard.results import results, stored
-    from bench.store import Store
-
     if standalone and (json or format is not Format.latex):
         raise BenchError("--standalone is of LaTeX alone: add --format latex, or leave it out")
-    found = stored(Store(Path(grid)), metric) if Path(grid).is_dir() else results(planned(grid, data)[2], metric)
+    found = results_of(grid, data, metric)
     draw(found, Format.json if json else format, standalone=standalone)
 
 

@@ -3,13 +3,12 @@
 import math
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli import DataRoot, Json, app
-from bench.cli.look import planned
+from bench.cli.look import results_of
 from bench.cli.show import as_json, as_table
 from bench.errors import BenchError, unknown
 
@@ -45,12 +44,10 @@ def compare(
     with the reason, and the overall `verdict`.
     """
     from bench.leaderboard.comparison import compare as compared
-    from bench.leaderboard.results import results, stored
-    from bench.store import Store
 
     if first == second:
         raise BenchError(f"{first}: compared with itself; name two methods")
-    found = stored(Store(Path(grid)), metric) if Path(grid).is_dir() else results(planned(grid, data)[2], metric)
+    found = results_of(grid, data, metric)
     comparisons = compared(_asked(found, first, second, task, grid), first, second)
     if json:
         as_json([_plain(comparison) for comparison in comparisons])

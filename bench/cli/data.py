@@ -3,13 +3,16 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli import DataRoot, GridOption, Json, app
 from bench.cli.show import as_json, as_table
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.registry import Registry
 
 data_app = typer.Typer(
     no_args_is_help=True, help="What data are on disk, and phantoms in their place.", rich_markup_mode=None
@@ -89,8 +92,11 @@ def doctor(json: Json = False) -> None:
 
     JSON: a list of objects with `name`, `state` (ok, missing or optional), `found` and `mend`.
     """
-    packages = [*map(_package, CORE), *(_package(*extra) for extra in _optional().items())]
-    rows = [_python(), *packages, _device(), _checkout()]
+    from bench.registry import discover
+
+    registry = discover()
+    packages = [*map(_package, CORE), *(_package(*extra) for extra in _optional(registry).items())]
+    rows = [_python(), *packages, _device(), _checkout(registry)]
     if json:
         as_json(rows)
     else:
@@ -117,11 +123,9 @@ def _python() -> dict[str, str]:
     return {"name": "python", "state": "ok" if ok else "missing", "found": sys.version.split()[0], "mend": mend}
 
 
-def _optional() -> dict[str, str]:
+def _optional(registry: "Registry") -> dict[str, str]:
     """Packages that some have, those that protocols name among them, and the command that installs each."""
-    from bench.registry import discover
-
-    named = [plugin.info.get("packages") or {} for plugin in discover().all("protocol")]
+    named = [plugin.info.get("packages") or {} for plugin in registry.all("protocol")]
     return EXTRA | {package: command for of in named for package, command in of.items()}
 
 
@@ -147,10 +151,8 @@ def _device() -> dict[str, str]:
     return {"name": "device", "state": "ok", "found": f"CPU, {os.cpu_count()} cores, no GPU", "mend": ""}
 
 
-def _checkout() -> dict[str, str]:
-    from bench.registry import discover
-
-    broken = [p for p in discover().plugins if p.error]
+def _checkout(registry: "Registry") -> dict[str, str]:
+    broken = [p for p in registry.plugins if p.error]
     found = "; ".join(f"{p.name}: {p.error}" for p in broken) or "all load"
     return {
         "name": "plug-ins",

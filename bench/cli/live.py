@@ -89,8 +89,10 @@ class Reporter:
             loss = facts.get("history", {}).get("loss") or [float("nan")]
             said = f"loss {loss[0]:.3f} -> {loss[-1]:.3f}, {facts.get('images_per_second', 0):.0f} images/s"
             return f"{said}; COLLAPSED: {facts['collapsed']}" if facts.get("collapsed") else said
+        from bench.detections import BY_CLASS
+
         means = facts.get("summary", {})  # those of each structure are left to `bench show`
-        kinds = (*(f"{name}_" for name in means), "ap_", "ap50_")
+        kinds = (*(f"{name}_" for name in means), *BY_CLASS)
         whole = [name for name in means if not name.startswith(kinds)]
         return ", ".join(f"{name} {means[name]:.4f}" for name in whole)
 

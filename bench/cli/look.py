@@ -3,13 +3,16 @@
 import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli import DataRoot, GridFile, GridOption, Json, app
 from bench.cli.show import as_json, as_table, duration
 from bench.errors import BenchError, unknown
+
+if TYPE_CHECKING:
+    from bench.leaderboard.table import Result
 
 
 class Kind(StrEnum):
@@ -36,6 +39,14 @@ def planned(grid_file: str, data: str | None, only: str = "") -> tuple[Any, Any,
     store = Store(grid.store)
     found = plan(grid, store)
     return grid, store, select(found, only) if only else found
+
+
+def results_of(grid: str, data: str | None, metric: str) -> "list[Result]":
+    """The results of a grid, every cell of it, or of a store, what there is; of a metric, or of each task's primary."""
+    from bench.leaderboard.results import results, stored
+    from bench.store import Store
+
+    return stored(Store(Path(grid)), metric) if Path(grid).is_dir() else results(planned(grid, data)[2], metric)
 
 
 def planned_cell(cell: str, grid: str, data: str | None) -> tuple[Any, Any]:

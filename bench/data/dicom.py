@@ -37,6 +37,7 @@ class _Header(NamedTuple):
     position: float | None  # mm along the normal of the image
     number: int
     images: int
+    size: tuple[int, int]  # height and width
 
 
 def find_series(folder: Path, paths: Iterable[str]) -> tuple[list[Series], list[Refusal]]:
@@ -82,18 +83,15 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "..."]:
     header = _read_header(path.parent, path.name)  # first, since what is compressed may be any size
     if header.images != 1:
         raise BenchError(f"holds {header.images} images where one is wanted")
-    if math.prod(read_size(path)) > MAX_VOXELS:
+    if math.prod(header.size) > MAX_VOXELS:
         raise BenchError(f"an image may have {MAX_VOXELS // 10**6} million pixels, this one has more")
     (image,) = _decode(path)
     return to_bytes(image, *window([image])) if image.ndim == 2 else image
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Height and width of the images of a file, from its header."""
-    import pydicom
-
-    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
-    return int(header.Rows), int(header.Columns)
+    """Height and width of the images of a file, from its header. Raises BenchError where it holds none."""
+    return _read_header(path.parent, path.name).size
 
 
 def _read_header(folder: Path, path: str) -> _Header:
@@ -111,6 +109,7 @@ def _read_header(folder: Path, path: str) -> _Header:
         _position(header),
         int(header.get("InstanceNumber") or 0),
         int(header.get("NumberOfFrames") or 1),
+        (int(header.Rows), int(header.Columns)),
     )
 
 

@@ -4,18 +4,18 @@ Files are found by stem, because copies of a data set differ in their image form
 since `bench plan` asks here for fingerprints and has to answer at once.
 """
 
-import csv
 import hashlib
 import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from bench.data.tables import read_rows as read_rows  # which tasks ask for here: their source is in keys
 from bench.errors import BenchError, unknown
 from bench.files import replacing
 from bench.spec import Image, Part, Task, Truth
@@ -140,21 +140,6 @@ def enclosing(folder: Path, part: str) -> Path:
     if len(inside) > 1:
         raise BenchError(f"{folder}: {len(inside)} of its folders have a folder {part}; which is meant?")
     return require_folder(inside[0].parent if inside else folder, part).parent
-
-
-def read_rows(path: Path, columns: int) -> Iterator[tuple[str, list[str]]]:
-    """The rows of a headerless CSV file, each after its place (`file:line`) for messages; blank lines are left out."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for row in reader:
-                place = f"{path}:{reader.line_num}"
-                if len(row) not in (0, columns):
-                    raise BenchError(f"{place}: has {len(row)} columns where {columns} are published")
-                if row:
-                    yield place, [cell.strip() for cell in row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BenchError(f"{path}: cannot be read as a table: {error}") from error
 
 
 # ---------------------------------------------------------------------------------------------- splitting

@@ -1,8 +1,16 @@
 """Soft edges and smooth noise, of which phantoms are made."""
 
+import hashlib
+
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
+
+
+def draws(identity: str) -> np.random.Generator:
+    """The random numbers of a picture: the same for the same `identity`, whatever else is drawn."""
+    digest = hashlib.sha256(identity.encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
 def soft(distance: Float[np.ndarray, "h w"], width: float) -> Float[np.ndarray, "h w"]:

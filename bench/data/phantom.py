@@ -4,7 +4,6 @@ Each image is a soft ellipse of smooth tissue with lesions. The class sets how m
 and texture, but neither the lesioned area nor the mean brightness: a network has to look at the shapes.
 """
 
-import hashlib
 import shutil
 import tempfile
 from dataclasses import replace
@@ -15,7 +14,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from bench.data.folders import MARKER, fields_of, is_phantom
-from bench.data.noise import smooth, soft
+from bench.data.noise import draws, smooth, soft
 from bench.data.scenes import DEPTH, SIDE, objects, scene, write
 from bench.errors import BenchError
 from bench.spec import Box, Boxes, Case, Part, Row, Task, Text, Truth
@@ -134,8 +133,7 @@ def _draw_detections(task: Task, name: str, part: Part, folder: Path, *, cases: 
 
 def picture(label: int, identity: str) -> UInt8[np.ndarray, "h w"]:
     """A grey image of class `label`, sides of 96 to 160 pixels; every `identity` is another patient."""
-    digest = hashlib.sha256(identity.encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:16], "big"))
+    rng = draws(identity)
     height, width = (int(side) for side in rng.integers(96, 161, 2))
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     centre, axes = rng.uniform(-0.08, 0.08, 2), rng.uniform(0.72, 0.92, 2)

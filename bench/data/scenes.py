@@ -5,7 +5,6 @@ last slices; so a small network can learn them, and one that sees no shapes cann
 detected have some of these anywhere.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt, UInt8
 from PIL import Image
 
-from bench.data.noise import smooth, soft
+from bench.data.noise import draws, smooth, soft
 
 DEPTH = 12  # slices of a volume
 SIDE = 128  # pixels of a raw radiograph, which is square
@@ -28,8 +27,7 @@ def scene(
 
     `side` gives the pixels of both sides, which without it are 96 to 160, another number each.
     """
-    digest = hashlib.sha256(identity.encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:16], "big"))
+    rng = draws(identity)
     height, width = (side, side) if side else (int(drawn) for drawn in rng.integers(96, 161, 2))
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     body = soft(1 - np.hypot(y / rng.uniform(0.82, 0.95), x / rng.uniform(0.82, 0.95)), 0.04)
@@ -55,7 +53,7 @@ def objects(
 
     A box has left, top, right and bottom, in pixels. Classes differ in brightness and, from the ninth on, have a hole.
     """
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(identity.encode()).digest()[:16], "big"))
+    rng = draws(identity)
     height, width = (int(drawn) for drawn in rng.integers(96, 161, 2))
     y, x = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
     tissue = 0.45 + 0.08 * smooth(rng, height, width, cells=5) + 0.04 * smooth(rng, height, width, cells=24)

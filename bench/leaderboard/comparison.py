@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from bench.leaderboard.intervals import described, ends, other_cases
 from bench.leaderboard.names import Scale, scale_of
-from bench.leaderboard.table import CORRECTED, INTERVAL, Result
+from bench.leaderboard.table import Result, kinds
 from bench.paired import bootstrap_p, differences, holm, sign_flip
-from bench.stats import corrected, interval, percentiles
+from bench.stats import interval
 
 LEVEL = 0.95  # of intervals; and one minus it, what an adjusted p-value has to be below
 RESAMPLES = 10_000  # of detections; more than for an interval, since Holm multiplies p-values
@@ -71,15 +72,14 @@ class Comparison:
     def methods(self) -> tuple[str, ...]:
         """How its intervals and p-values come about, in words."""
         tests = dict.fromkeys(d.test for d in self.differences)
-        how = f"{INTERVAL}, {CORRECTED}" if BOOTSTRAP in tests else INTERVAL
+        how = described(BOOTSTRAP in tests)
         return (how, *tests, "adjusted by Holm over the columns compared", "about other cases, not other seeds")
 
 
 def compare(results: Sequence[Result], first: str, second: str) -> tuple[Comparison, ...]:
     """One comparison per kind of data, real before phantom, with the columns in which either method has a result."""
     own = [result for result in results if result.method in (first, second)]
-    kinds = [[result for result in own if result.phantom is phantom] for phantom in (False, True)]
-    return tuple(_comparison(kind, first, second) for kind in kinds if kind)
+    return tuple(_comparison(kind, first, second) for kind in kinds(own))
 
 
 def _comparison(results: list[Result], first: str, second: str) -> Comparison:
@@ -117,9 +117,7 @@ def _apart(first: str, a: list[Result], second: str, b: list[Result]) -> str:
         return f"no common seed: {'; '.join(said)}"
     both = [of[seed] for seed in _common(of_first, of_second) for of in (of_first, of_second)]
     for result in both[1:]:
-        if result.cases != both[0].cases:
-            only = len(set(result.cases) ^ set(both[0].cases))
-            detail = f"{only} are in only one of the two" if only else "the same in another order, or repeated"
+        if detail := other_cases(result.cases, both[0].cases):
             return f"other cases: of {result.name} and {both[0].name} {detail}"
     if len(found := dict.fromkeys(result.found for result in both)) > 1:
         return f"other data: {' and '.join(map(str, found))} cases of the data set were found"
@@ -153,12 +151,10 @@ def _of_values(pairs: list[tuple[Result, Result]], sign: int) -> tuple[float, fl
 def _of_detections(pairs: list[tuple[Result, Result]], sign: int) -> tuple[float, float, float, float, str]:
     """As `_of_values`, of what is computed anew from each resample of the images, the same for both methods."""
     effect = sign * float(np.mean([a.mean - b.mean for a, b in pairs]))
-    cases = len(pairs[0][0].cases)
-    if cases < 2:
-        return effect, math.nan, math.nan, math.nan, BOOTSTRAP
+    one = pairs[0][0]
     drawn = sign * np.mean([_resampled(a) - _resampled(b) for a, b in pairs], axis=0)
-    ends = percentiles(drawn, LEVEL) if pairs[0][0].metric == "froc" else corrected(drawn, effect, LEVEL)
-    return effect, *ends, bootstrap_p(drawn, effect, cases), BOOTSTRAP
+    low, high = ends(drawn, effect, one.metric, len(one.cases), LEVEL)
+    return effect, low, high, bootstrap_p(drawn, effect, len(one.cases)), BOOTSTRAP
 
 
 def _resampled(result: Result) -> Float[np.ndarray, " resamples"]:

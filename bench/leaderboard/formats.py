@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.leaderboard.table import Cell, Column, Row, Table
-from bench.leaderboard.words import EMPTY, PHANTOM, caption, header, number, plain, texts, title
+from bench.leaderboard.words import EMPTY, PHANTOM, caption, header, number, packed, plain, texts, title
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -79,27 +79,21 @@ def terminal(table: Table, *, width: int = 100) -> "RenderableType":
     return Group(*head, *blocks, *notes)
 
 
-def _blocks(table: Table, width: int) -> list[list[int]]:
+def _blocks(table: Table, width: int) -> list[tuple[int, ...]]:
     """The columns, by index, that fit side by side; at least one to a block."""
     from rich.cells import cell_len
 
     names = max(cell_len(plain(row.method)) for row in table.rows) + 2
     free = width - 3 - min(names, METHOD_WIDTH) - (9 if table.averaged else 0)
-    blocks: list[list[int]] = [[]]
-    used = 0
+    wanted = []
     for index, column in enumerate(table.columns):
         lines = [line for row in table.rows for line in texts(row.cells[index], column.scale)]
         words = header(column, table).split()
-        wanted = 4 + max(cell_len(plain(text)) for text in [*lines, *words])  # the mark, the padding
-        if blocks[-1] and used + wanted > free:
-            blocks.append([])
-            used = 0
-        blocks[-1].append(index)
-        used += wanted
-    return blocks
+        wanted.append(4 + max(cell_len(plain(text)) for text in [*lines, *words]))  # the mark, the padding
+    return packed(wanted, free)
 
 
-def _rich_block(table: Table, block: list[int]) -> "RichTable":
+def _rich_block(table: Table, block: Sequence[int]) -> "RichTable":
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text

@@ -24,6 +24,7 @@ from bench.leaderboard.words import (
     fewer_seeds,
     incomplete,
     number,
+    packed,
     remarks,
     setting,
     texts,
@@ -100,15 +101,7 @@ def _floats(table: Table, notes: Sequence[Note]) -> list[list[Part | Note]]:
     free = LINES - 1.15 * wide(legible(title(table))) / TEXT_WIDTH  # which is bold
     items: list[tuple[Part | Note, float]] = [(part, lines) for part, lines in _parts(table, free)]
     items += [(note, ceil(wide(legible(note.text)) / NOTE_WIDTH)) for note in notes]
-    floats: list[list[Part | Note]] = [[]]
-    used = 0.0
-    for item, lines in items:
-        if floats[-1] and used + lines > free:
-            floats.append([])
-            used = 0
-        floats[-1].append(item)
-        used += lines
-    return floats
+    return [[items[index][0] for index in group] for group in packed([lines for _, lines in items], free)]
 
 
 def _parts(table: Table, free: float) -> Iterator[tuple[Part, float]]:
@@ -117,7 +110,7 @@ def _parts(table: Table, free: float) -> Iterator[tuple[Part, float]]:
     blocks = _blocks(table)
     for block in blocks:
         head = AROUND + max(len(_header(table.columns[index], table)) for index in block)
-        for rows in _runs(heights, free - head):
+        for rows in packed(heights, free - head):
             yield Part(block, rows, table.averaged and block == blocks[-1]), head + sum(heights[row] for row in rows)
 
 
@@ -126,27 +119,12 @@ def _height(row: Row, table: Table) -> float:
     return max(len(fold(row.method, METHOD_WIDTH)), 1 + seconds) + 0.5  # and the space below it
 
 
-def _runs(heights: Sequence[float], free: float) -> list[tuple[int, ...]]:
-    """Consecutive rows that fit so many lines."""
-    runs: list[tuple[int, ...]] = [()]
-    for index, height in enumerate(heights):
-        if runs[-1] and sum(heights[row] for row in runs[-1]) + height > free:
-            runs.append(())
-        runs[-1] += (index,)
-    return runs
-
-
 def _blocks(table: Table) -> list[tuple[int, ...]]:
     """Consecutive columns that fit side by side, at least one to a block; the last leaves room for the mean."""
     names = max(wide(line) for row in table.rows for line in fold(row.method, METHOD_WIDTH)) + PADDING
     widths = [_width(table, index) for index in range(len(table.columns))]
     widths[-1] += 6 + PADDING if table.averaged else 0
-    blocks: list[tuple[int, ...]] = [()]
-    for index, width in enumerate(widths):
-        if blocks[-1] and names + sum(widths[column] for column in blocks[-1]) + width > TEXT_WIDTH:
-            blocks.append(())
-        blocks[-1] += (index,)
-    return blocks
+    return packed(widths, TEXT_WIDTH - names)
 
 
 def _width(table: Table, index: int) -> float:

@@ -2,18 +2,10 @@
 
 from dataclasses import dataclass
 
-PERCENT = (
-    "accuracy",
-    "dice",
-    "iou",
-    "nsd",
-    "release_",
-    "map",
-    "ap_",
-    "ap50_",
-    "froc",
-    "f1",
-)  # fractions in the store and percentages on a board
+from bench.detections import BY_CLASS
+
+# Fractions in the store and percentages on a board.
+PERCENT = ("accuracy", "dice", "iou", "nsd", "release_", "map", *BY_CLASS, "froc", "f1")
 MILLIMETRES = ("hd95",)
 LOWER = ("hd95", "log_loss")
 LABELS = {

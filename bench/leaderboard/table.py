@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from bench.leaderboard.intervals import described, ends, other_cases
 from bench.leaderboard.names import Scale, scale_of
-from bench.stats import corrected, interval, mean_and_std, percentiles
+from bench.stats import interval, mean_and_std
 
 if TYPE_CHECKING:
     from bench.detections import Detections
 
 STATES = ("done", "failed", "pending")
-INTERVAL = "percentile bootstrap over test cases"
 RESAMPLES = 1000  # of what is recomputed from detections; means over cases have 10 000
-CORRECTED = "bias-corrected for average precision"
 ROUNDING = 1e-12  # means that differ by less are the same number, summed in another order
 
 
@@ -183,8 +182,13 @@ def build(results: Sequence[Result], *, level: float = 0.95) -> tuple[Table, ...
     ValueError, naming the cell or column, where a seed comes twice, the seeds of a cell were scored on different cases,
     or a column has two metrics. No results, no table.
     """
-    kinds = [[result for result in results if result.phantom is phantom] for phantom in (False, True)]
-    return tuple(_table(kind, level) for kind in kinds if kind)
+    return tuple(_table(kind, level) for kind in kinds(results))
+
+
+def kinds(results: Sequence[Result]) -> list[list[Result]]:
+    """The results on real data and those on phantoms, which never share a table; only what there is."""
+    apart = [[result for result in results if result.phantom is phantom] for phantom in (False, True)]
+    return [kind for kind in apart if kind]
 
 
 def _table(results: list[Result], level: float) -> Table:
@@ -202,7 +206,7 @@ def _table(results: list[Result], level: float) -> Table:
         Row(method, cells, _mean_over_columns(cells, columns) if averaged else None, _collapsed(results, method))
         for method, cells in zip(methods, zip(*by_column, strict=True), strict=True)
     )
-    how = f"{INTERVAL}, {CORRECTED}" if any(result.detections for result in results) else INTERVAL
+    how = described(any(result.detections for result in results))
     return Table(results[0].phantom, columns, rows, tuple(dict.fromkeys(r.seed for r in results)), level, how)
 
 
@@ -234,7 +238,7 @@ def _cell(results: list[Result], level: float) -> Cell:
         return Cell("failed" if failed else "pending" if pending else "absent", failed=failed, pending=pending)
     finished = [result for result in results if result.state == "done"]
     mean, std = mean_and_std(np.array([result.mean for result in finished]))
-    low, high = _interval(finished, level)
+    low, high = _interval(finished, mean, level)
     return Cell(
         "partial" if failed or pending else "done",
         done,
@@ -248,15 +252,11 @@ def _cell(results: list[Result], level: float) -> Cell:
     )
 
 
-def _interval(finished: list[Result], level: float) -> tuple[float, float]:
-    """Over cases, of the mean over seeds, each of which is resampled with the same draws; nan for a single case."""
+def _interval(finished: list[Result], mean: float, level: float) -> tuple[float, float]:
+    """Over cases, of the `mean` over seeds, each of which is resampled with the same draws."""
     if all(result.detections for result in finished):
-        if len(finished[0].cases) < 2:
-            return math.nan, math.nan
         drawn = [r.detections.resampled(r.metric, resamples=RESAMPLES) for r in finished if r.detections]
-        if finished[0].metric == "froc":  # which is a mean of shares
-            return percentiles(np.mean(drawn, axis=0), level)
-        return corrected(np.mean(drawn, axis=0), float(np.mean([result.mean for result in finished])), level)
+        return ends(np.mean(drawn, axis=0), mean, finished[0].metric, len(finished[0].cases), level)
     values = np.stack([np.asarray(result.values, np.float64) for result in finished])
     return interval(values.mean(axis=0), finished[0].strata or None, level=level)
 
@@ -269,9 +269,7 @@ def _seeds_agree(results: list[Result]) -> None:
         seen.add(result.seed)
     done = [result for result in results if result.state == "done"]
     for result in done[1:]:
-        if result.cases != done[0].cases:
-            only = len(set(result.cases) ^ set(done[0].cases))
-            detail = f"{only} are in only one of the two" if only else "the same in another order, or repeated"
+        if detail := other_cases(result.cases, done[0].cases):
             raise ValueError(f"{result.name}: scored on other cases than {done[0].name}: {detail}")
 
 

@@ -1,5 +1,6 @@
 """What is said of a Table in every format for readers: its title, its caption, its notes, the text of a cell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.leaderboard.names import Scale, label
@@ -113,6 +114,19 @@ def texts(cell: Cell, scale: Scale) -> tuple[str, str]:
     if cell.state == "partial":
         notes.append(f"({len(cell.done)}/{cell.seeds} seeds)")
     return mean, " ".join(notes)
+
+
+def packed(sizes: Sequence[int | float], room: int | float) -> list[tuple[int, ...]]:
+    """Consecutive items, by index, in groups that fit the room; at least one to a group."""
+    groups: list[tuple[int, ...]] = [()]
+    used = 0.0
+    for index, size in enumerate(sizes):
+        if groups[-1] and used + size > room:
+            groups.append(())
+            used = 0.0
+        groups[-1] += (index,)
+        used += size
+    return groups
 
 
 def plain(text: str) -> str:

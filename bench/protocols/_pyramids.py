@@ -80,9 +80,14 @@ class SimplePyramid(nn.Module):
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
+        from timm.layers.norm import LayerNorm2d
+
+        def norm(dim: int) -> nn.Module:
+            return LayerNorm2d(dim, eps=1e-5)
+
         half, quarter = max(1, inputs // 2), max(1, inputs // 4)
         finest = (
-            nn.ConvTranspose2d(inputs, half, 2, stride=2), Norm(half), nn.GELU(),
+            nn.ConvTranspose2d(inputs, half, 2, stride=2), norm(half), nn.GELU(),
             nn.ConvTranspose2d(half, quarter, 2, stride=2),
         )  # fmt: skip
         scales = (
@@ -92,8 +97,8 @@ class SimplePyramid(nn.Module):
             (inputs, (nn.MaxPool2d(2),)),
         )
         self.levels = nn.ModuleList(
-            nn.Sequential(*scale, nn.Conv2d(dim, width, 1, bias=False), Norm(width),
-                          nn.Conv2d(width, width, 3, padding=1, bias=False), Norm(width))
+            nn.Sequential(*scale, nn.Conv2d(dim, width, 1, bias=False), norm(width),
+                          nn.Conv2d(width, width, 3, padding=1, bias=False), norm(width))
             for dim, scale in scales
         )  # fmt: skip
 
@@ -101,16 +106,3 @@ class SimplePyramid(nn.Module):
         """Maps at strides 4, 8, 16, 32 and 64."""
         maps = [level(tokens) for level in self.levels]
         return [*maps, functional.max_pool2d(maps[-1], 1, 2)]
-
-
-class Norm(nn.Module):
-    """Layer norm over the channels of each position, with weights."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, maps: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d h w"]:
-        """The maps, normalised."""
-        out: Tensor = self.norm(maps.movedim(1, -1)).movedim(-1, 1)
-        return out

@@ -45,21 +45,6 @@ def place(write_grid, phantoms, monkeypatch):
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys):
-    """Call the command in this process: `bench("plan", "--json", code=0)` gives what it printed."""
-
-    def call(*words: str, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert (end.value.code or 0) == code, out + err
-        return err if code == 2 else out
-
-    return call
-
-
-@pytest.fixture
 def done(place, finish):
     """Every job has a record, but for one cell, which failed."""
     grid = load(place / "bench.toml")

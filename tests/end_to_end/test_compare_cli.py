@@ -1,12 +1,10 @@
 """`bench compare` as programs and people use it: on a grid, on a store, and on the records that are published here."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from bench.cli import main
 from bench.config import load
 from bench.plan import plan
 from bench.store import Store
@@ -28,20 +26,10 @@ fgadr = {{ protocols = ["linear"] }}
 """
 
 
-@pytest.fixture
-def bench(monkeypatch, capsys):
-    """Call the command in this process: what it printed, or, with the code 2, what it complained of."""
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    """What is printed is not folded."""
     monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert (end.value.code or 0) == code, out + err
-        return err if code == 2 else out
-
-    return call
 
 
 @pytest.fixture

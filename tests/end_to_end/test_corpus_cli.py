@@ -1,13 +1,11 @@
 """`bench corpus` as programs and people use it: shapes of JSON, tables, exit codes and errors."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cli import main
 from bench.data.storage import open_images, write
 
 SPEC = """
@@ -34,21 +32,6 @@ COUNTS = {
     "organ",
     "phantom",
 }
-
-
-@pytest.fixture
-def bench(monkeypatch, capsys):
-    """Call the command in this process: what it printed, or, with the code 2, what it complained of."""
-
-    def call(*words: str, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        assert (end.value.code or 0) == code, out + err
-        return err if code == 2 else out
-
-    return call
 
 
 @pytest.fixture
