@@ -8,6 +8,10 @@ class BenchError(Exception):
     """A user's mistake: what is wrong, where (file, line or key), and the command or edit that mends it."""
 
 
+class Stopped(Exception):
+    """A job was asked to stop, and has left what it goes on from; the message is who asked, or which limit."""
+
+
 def unknown(what: str, name: str, known: Iterable[str], *, where: str) -> BenchError:
     """The error for a name that does not exist, with the near names or, failing those, all of them."""
     names = sorted(known)

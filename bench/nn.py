@@ -63,6 +63,13 @@ class View:
     flips: Bool[Tensor, "b 2"]
     numbers: Int64[Tensor, " b"]
 
+    def chunk(self, parts: int) -> "list[View]":
+        """The batch in so many parts, or fewer where it has fewer crops."""
+        if parts == 1:
+            return [self]
+        fields = (self.images, self.boxes, self.flips, self.numbers)
+        return [View(*chunks) for chunks in zip(*(field.chunk(parts) for field in fields), strict=True)]
+
 
 class Method(nn.Module, ABC):
     """A self-supervised objective over an encoder. It builds its heads and returns a loss; the loop is the engine's.
@@ -75,6 +82,7 @@ class Method(nn.Module, ABC):
     encoder: Encoder
     progress: float = 0.0  # share of training done, in [0, 1): the engine sets it before each step
     views: Views = Views()  # of the class: the method's own; of an object: those it is trained with
+    separable: ClassVar[bool] = False  # the loss is a mean over images that see no other: a batch may be split
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()

@@ -35,7 +35,7 @@ class Job:
     task: TaskEntry | None = None
     protocol: ProtocolEntry | None = None
     needs: str = ""  # id of the pretraining it waits for
-    encoder: str = ""  # key of the encoder it evaluates
+    encoder: str = ""  # key of the encoder it evaluates, or starts from
     sources: tuple[Source, ...] = ()
     blocked: str = ""  # why it cannot run at all
 
@@ -56,29 +56,40 @@ class Planned:
 
 
 def jobs(grid: Grid, sources: Mapping[str, Source]) -> list[Job]:
-    """All jobs of the grid, every pretraining before the cells that need it."""
+    """All jobs of the grid, every pretraining before what needs it."""
     tasks = [t for t in grid.tasks if t.name in sources]
-    found: list[Job] = []
+    found: dict[str, Job] = {}
+    told = {task.name: _task_parts(task, sources[task.name]) for task in tasks}
+    entries = {entry.label: entry for entry in grid.methods}
+
+    def encoder(entry: MethodEntry, seed: int) -> Job:
+        first = entry.pretrain.follows if entry.plugin.decorator == "ssl_method" else ""
+        job = _encoder(grid, entry, seed, sources, encoder(entries[first], seed) if first else None)
+        return found.setdefault(job.id, job) if job.kind == "pretrain" else job
+
     for entry in grid.methods:
         for seed in grid.seeds:
-            encoder = _encoder(grid, entry, seed, sources)
-            if encoder.kind == "pretrain":
-                found.append(encoder)
-            found += [
-                _cell(encoder, task, protocol, seed, sources[task.name])
+            made = encoder(entry, seed)
+            cells = [
+                _cell(made, task, protocol, seed, sources[task.name], told[task.name])
                 for task in tasks
                 for protocol in task.protocols
                 if task.seeds is None or seed in task.seeds
             ]
-    return found
+            found |= {cell.id: cell for cell in cells}
+    return list(found.values())
 
 
-def _encoder(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source]) -> Job:
-    """The pretraining of a method, or, for a foundation model, the same facts under a job that is never run."""
+def _encoder(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source], first: Job | None) -> Job:
+    """The pretraining of a method, which may start from what a `first` one leaves.
+
+    For a foundation model the same facts under a job that is never run.
+    """
     method = {"plugin": entry.plugin.name, "source": entry.plugin.source, "settings": entry.settings}
     parts = {"engine": ENGINE, "kind": "encoder", "method": method}
-    make = _foundation if entry.plugin.decorator == "foundation_model" else _pretraining
-    return make(grid, entry, seed, sources, parts)
+    if entry.plugin.decorator == "foundation_model":
+        return _foundation(grid, entry, seed, sources, parts)
+    return _pretraining(grid, entry, seed, sources, parts, first)
 
 
 def _foundation(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source], parts: dict[str, Any]) -> Job:
@@ -98,11 +109,16 @@ def _foundation(grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str,
 
 
 def _pretraining(
-    grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source], parts: dict[str, Any]
+    grid: Grid, entry: MethodEntry, seed: int, sources: Mapping[str, Source], parts: dict[str, Any], first: Job | None
 ) -> Job:
     recipe = entry.pretrain
     used = tuple(sources[name] for name in recipe.corpus if name in sources)
-    init, blocked = (recipe.init, "") if recipe.init in ("random", "imagenet") else _file(grid, recipe.init)
+    init: Any = recipe.init
+    blocked = first.blocked if first else ""
+    if first:
+        init = first.parts
+    elif init not in ("random", "imagenet"):
+        init, blocked = _file(grid, init)
     parts |= {
         "recipe": {**recipe.numbers, "init": init, "source_size": recipe.sources},
         "views": entry.views,
@@ -115,7 +131,9 @@ def _pretraining(
     broken += _misused(used, recipe)
     blocked = blocked or "; ".join(broken)
     name = f"{entry.label}/pretrain/{seed}"
-    return Job(name, "pretrain", entry, seed, parts, digest(parts), sources=used, blocked=blocked)
+    needs, encoder = (first.id, first.key) if first else ("", "")
+    seal = digest(parts)
+    return Job(name, "pretrain", entry, seed, parts, seal, needs=needs, encoder=encoder, sources=used, blocked=blocked)
 
 
 def files(settings: Settings) -> dict[str, str]:
@@ -146,22 +164,23 @@ def _file(grid: Grid, name: str) -> tuple[str, str]:
         return "", f"weights {exc}"
 
 
-def _cell(encoder: Job, task: TaskEntry, protocol: ProtocolEntry, seed: int, source: Source) -> Job:
-    protocol = protocol.of(encoder.method)
-    name, info = protocol.plugin.name, task.plugin.load().info
+def _task_parts(task: TaskEntry, source: Source) -> Parts:
+    """What of a task and its data is in the key of its cells."""
+    info = task.plugin.load().info
     configured = {f: v for f, v in vars(task.load().info).items() if f in task.settings and v != getattr(info, f)}
+    told = {"name": task.plugin.name, "source": task.plugin.source, "data": source.fingerprint, "kind": source.kind}
+    return {**told, **configured}
+
+
+def _cell(encoder: Job, task: TaskEntry, protocol: ProtocolEntry, seed: int, source: Source, task_parts: Parts) -> Job:
+    protocol = protocol.of(encoder.method)
+    name = protocol.plugin.name
     parts = plain(
         {
             "engine": ENGINE,
             "kind": "evaluate",
             "encoder": encoder.parts,
-            "task": {
-                "name": task.plugin.name,
-                "source": task.plugin.source,
-                "data": source.fingerprint,
-                "kind": source.kind,
-                **configured,
-            },
+            "task": task_parts,
             "protocol": {"name": name, "source": protocol.plugin.source, "settings": protocol.settings},
             "seed": seed,
         }
@@ -195,7 +214,10 @@ def plan(grid: Grid, store: Store) -> list[Planned]:
     """Every job with its state, and for each that would run, why. A pretraining that nothing waits for is not run."""
     listed = jobs(grid, find_sources(grid, store))
     found = [_state(job, store) for job in listed]
-    wanted = {p.job.needs for p in found if p.state in ("run", "failed")}
+    wanted: set[str] = set()
+    for p in reversed(found):  # what needs comes after what is needed
+        if p.state in ("run", "failed") and (p.job.kind == "evaluate" or p.job.id in wanted):
+            wanted.add(p.job.needs)
     kept = [p for p in found if p.job.kind == "evaluate" or p.state != "run" or p.job.id in wanted]
     return list(_explained(_with_upstream(kept), store))
 
@@ -211,15 +233,16 @@ def _state(job: Job, store: Store) -> Planned:
 
 
 def _with_upstream(found: list[Planned]) -> Iterator[Planned]:
-    """A cell whose pretraining failed waits for it."""
-    failed = {p.job.id: p for p in found if p.job.kind == "pretrain" and p.state == "failed"}
+    """What needs a pretraining that failed waits for it."""
+    failed: dict[str, str] = {}
     for planned in found:
-        cause = failed.get(planned.job.needs)
-        yield (
-            replace(planned, state="failed", why=f"{cause.job.id} failed: {cause.why}")
-            if (cause and planned.state == "run")
-            else planned
-        )
+        if planned.state == "run" and (why := failed.get(planned.job.needs)):
+            planned = replace(planned, state="failed", why=why)
+        if planned.state == "failed" and planned.job.kind == "pretrain":
+            failed[planned.job.id] = (
+                planned.why if planned.job.needs in failed else f"{planned.job.id} failed: {planned.why}"
+            )
+        yield planned
 
 
 def _explained(found: Iterator[Planned], store: Store) -> Iterator[Planned]:
@@ -246,5 +269,7 @@ def select(found: list[Planned], pattern: str) -> list[Planned]:
     if not chosen:
         names = ", ".join(p.job.id for p in found[:4])
         raise BenchError(f"--only {pattern}: matches no job of the grid; ids look like {names}")
-    needed = {p.job.needs for p in chosen} | {p.job.id for p in chosen}
+    needed = {p.job.id for p in chosen}
+    for p in reversed(found):
+        needed |= {p.job.needs} if p.job.id in needed else set()
     return [p for p in found if p.job.id in needed]

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from bench.collapse import PROBED, probe
 from bench.data.storage import Batch, Held, Images, open_images
-from bench.errors import BenchError
-from bench.files import sync
+from bench.errors import BenchError, Stopped
+from bench.files import replacing
 from bench.history import History
 from bench.optim import learning_rate, optimizer
 from bench.random import generator, seed_library
@@ -76,34 +76,41 @@ def pretrain(
     views: Views,
     seed: int,
     device: str = "cpu",
-    devices: int = 1,
+    devices: int | list[int] = 1,
     partial: Path | None = None,
     progress: Progress | None = None,
+    stop: Callable[[], str] | None = None,
+    micro: int = 1,
 ) -> Trained:
     """Pretrain a method on (n, 3, S, S) 8-bit images, or on a built corpus, and return its encoder's weights.
 
     `build` makes the method with its initial weights; it is called under a library seed of its own, in every process
-    when there are several `devices`. `partial` is the folder of the checkpoint, from which a killed run goes on.
-    Raises BenchError when the corpus is smaller than a batch or the loss is not finite.
+    when there are several `devices`, a number of them or the indices of GPUs. `partial` is the folder of the
+    checkpoint, from which a killed run goes on; once `stop` gives a reason, one is saved and Stopped raised. Each batch
+    is computed in `micro` parts, which only a loss that is a mean over images allows. Raises BenchError when the corpus
+    is smaller than a batch or the loss is not finite.
     """
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-    if recipe.batch_size % (recipe.accumulate * devices):
+    several = devices if isinstance(devices, int) else len(devices)
+    if recipe.batch_size % (recipe.accumulate * several):
         raise BenchError(
-            f"[pretrain] batch_size must be a multiple of accumulate x devices ({recipe.accumulate} x {devices})"
+            f"[pretrain] batch_size must be a multiple of accumulate x devices ({recipe.accumulate} x {several})"
         )
     kind, _, index = device.partition(":")
     half = recipe.precision == "bf16" or (recipe.precision == "auto" and kind == "cuda")
     fabric = Fabric(
         accelerator=kind,
-        devices=[int(index)] if index and devices == 1 else devices,
-        strategy="ddp_spawn" if devices > 1 else "auto",
+        devices=[int(index)] if index and several == 1 else devices,
+        strategy="ddp_spawn" if several > 1 else "auto",
         precision="bf16-mixed" if half else "32-true",
+        plugins=LightningEnvironment(),  # a job of a cluster is one job of ours: its processes are started here
     )
-    loop = _Loop(build, images, recipe, views, seed, partial, progress or _silent)
+    loop = _Loop(build, images, recipe, views, seed, partial, progress or _silent, stop or _never, micro)
     if (found := len(loop.corpus)) < recipe.batch_size:
         raise BenchError(f"[pretrain] batch_size {recipe.batch_size} is more than the corpus's {found} images")
-    return loop.run(fabric) if devices == 1 else _launch(loop, fabric)
+    return loop.run(fabric) if several == 1 else _launch(loop, fabric)
 
 
 def _launch(loop: "_Loop", fabric: "Fabric") -> Trained:
@@ -118,25 +125,35 @@ def _launch(loop: "_Loop", fabric: "Fabric") -> Trained:
             if not file.exists():
                 np.save(file, images)
             images = file
-        work = functools.partial(_run_to_file, loop=replace(loop, images=images, progress=_silent), result=result)
+        loop = replace(loop, images=images, progress=_silent)
+        work = functools.partial(_run_to_file, loop=loop, result=result, threads=torch.get_num_threads())
         try:
             fabric.launch(work)
         except ProcessRaisedException as exc:  # its message is the traceback of the process that failed first
-            _, told, reason = str(exc).rpartition("bench.errors.BenchError: ")
-            if told:
-                raise BenchError(reason.strip()) from exc
+            for kind in (BenchError, Stopped):
+                _, told, reason = str(exc).rpartition(f"bench.errors.{kind.__name__}: ")
+                if told:
+                    raise kind(reason.strip()) from exc
             raise
         return Trained(**torch.load(result, weights_only=True))
 
 
-def _run_to_file(fabric: "Fabric", loop: "_Loop", result: Path) -> None:
-    """A tensor does not outlive the process that returns it, and a large value blocks its pipe; a file does neither."""
+def _run_to_file(fabric: "Fabric", loop: "_Loop", result: Path, threads: int) -> None:
+    """A tensor does not outlive the process that returns it, and a large value blocks its pipe; a file does neither.
+
+    Fabric gives a process as many threads as the machine or OMP_NUM_THREADS says, and their number changes last bits.
+    """
+    torch.set_num_threads(threads)
     trained = loop.run(fabric)
     if fabric.global_rank == 0:
         torch.save(trained._asdict(), result)
 
 
 def _silent(what: str, done: int, of: int) -> None: ...
+
+
+def _never() -> str:
+    return ""
 
 
 @dataclass(frozen=True)
@@ -150,6 +167,8 @@ class _Loop:
     seed: int
     partial: Path | None
     progress: Progress
+    stop: Callable[[], str]
+    micro: int
 
     @cached_property
     def corpus(self) -> Images:
@@ -183,10 +202,13 @@ class _Loop:
                 run.history.note(probe(method.trained(), corpus.sample(PROBED), self.recipe.image_size))
                 run.history.close_epoch()
             # What is not read may have diverged, and is of this process alone.
-            due = not run.history.unread and time.monotonic() - saved >= 60 * self.recipe.checkpoint_minutes
-            if self.partial and due and fabric.global_rank == 0:
-                self._save(run, method, steps)
-                saved = time.monotonic()
+            if not run.history.unread and fabric.global_rank == 0:
+                why = self.stop() if run.step < self.steps else ""
+                if self.partial and (why or time.monotonic() - saved >= 60 * self.recipe.checkpoint_minutes):
+                    self._save(run, method, steps)
+                    saved = time.monotonic()
+                if why:
+                    raise Stopped(why)
             self.progress("images", run.step * self.recipe.batch_size, self.steps * self.recipe.batch_size)
         seconds = max(time.monotonic() - began, 1e-9)
         weights = {k: v.detach().cpu().contiguous() for k, v in method.trained().state_dict().items()}
@@ -220,10 +242,14 @@ class _Loop:
         for number, part in enumerate(parts):
             draws = generator("views", self.seed, run.step, fabric.global_rank, number)
             views = self._views(part, method, fabric, draws)
-            with fabric.no_backward_sync(wrapped, enabled=number < len(parts) - 1):
-                loss = wrapped(views) / len(parts)
-                fabric.backward(loss)
-            total += loss.detach()
+            pieces = list(zip(*(view.chunk(self.micro) for view in views), strict=True))
+            for place, piece in enumerate(pieces):
+                last = number == len(parts) - 1 and place == len(pieces) - 1
+                share = len(piece[0].numbers) / len(part.numbers)
+                with fabric.no_backward_sync(wrapped, enabled=not last):
+                    loss = wrapped(list(piece)) * share / len(parts)
+                    fabric.backward(loss)
+                total += loss.detach()
         if self.recipe.clip:
             fabric.clip_gradients(wrapped, optimiser, max_norm=self.recipe.clip, error_if_nonfinite=False)
         optimiser.step()
@@ -263,13 +289,10 @@ class _Loop:
     def _save(self, run: Run, method: Method, optimiser: torch.optim.Optimizer) -> None:
         """Write the checkpoint. One process does, at a moment of its own: the others hold the same state."""
         assert self.partial is not None
-        self.partial.mkdir(parents=True, exist_ok=True)
         told = {"means": run.history.means, "epoch": run.history.epoch}
         state = {"step": run.step, "history": told, "method": method.state_dict(), "optimizer": optimiser.state_dict()}
-        draft = self.partial / "state.pt.draft"
-        torch.save(state, draft)
-        sync(draft)
-        draft.replace(self.partial / "state.pt")
+        with replacing(self.partial / "state.pt") as file:
+            torch.save(state, file)
 
     def _resume(self, method: Method, optimiser: torch.optim.Optimizer, fabric: "Fabric") -> Run:
         """Where the last checkpoint left off, loaded in place; the beginning if there is none that can be read."""

@@ -16,7 +16,7 @@ class Pretrain:
 
     corpus: tuple[str, ...] = ()  # tasks, of which only training images are used, or folders of images
     backbone: str = "resnet18"
-    init: str = "random"  # or "imagenet", or a checkpoint file
+    init: str = "random"  # or "imagenet", a checkpoint file, or "method:LABEL": what that method of the grid leaves
     image_size: int = field(default=64, metadata={"min": 8})  # pixels, side of a global crop and of evaluation
     source_size: int = field(default=0, metadata={"min": 0})  # pixels of the square that views are cut from; 0: twice
     epochs: int = field(default=100, metadata={"min": 1})
@@ -39,6 +39,11 @@ class Pretrain:
         told = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("checkpoint_minutes", "corpus")}
         old = {f.name: f.default for f in fields(self) if f.metadata.get("added")}
         return {name: value for name, value in told.items() if name not in old or value != old[name]}
+
+    @property
+    def follows(self) -> str:
+        """The label of the method whose encoder this one starts from, if any."""
+        return self.init.removeprefix("method:") if self.init.startswith("method:") else ""
 
     @property
     def sources(self) -> int:

@@ -23,6 +23,10 @@ from bench.keys import source_digest
 KINDS = {"ssl_method": "method", "foundation_model": "method", "task": "task", "protocol": "protocol"}
 
 
+# Objects found in modules, with the module: a plan of thousands of cells asks for each again and again.
+_LOADED: dict[tuple[str, str], tuple[ModuleType, Any]] = {}
+
+
 @dataclass(frozen=True)
 class Plugin:
     """A plug-in as its file states it. `error` says why it cannot be used; it stops nothing else."""
@@ -51,8 +55,12 @@ class Plugin:
             module = _import(self.module, self.file)
         except (Exception, SystemExit) as exc:  # whatever a stranger's module raises must not stop the others
             raise BenchError(f"{self.kind} `{self.name}` ({self.file.name}): {reason(exc)}") from exc
+        known, value = _LOADED.get((self.module, self.name), (None, None))
+        if known is module:
+            return value
         for value in vars(module).values():
             if getattr(getattr(value, "info", value), "name", None) == self.name:
+                _LOADED[self.module, self.name] = module, value
                 return value
         raise BenchError(f"{self.file.name}: defines no {self.kind} `{self.name}` when imported")
 

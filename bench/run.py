@@ -2,14 +2,12 @@
 
 import json
 import math
-import os
 import platform
 import resource
 import subprocess
 import time
-import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,15 +16,18 @@ import numpy as np
 import torch
 
 from bench import __version__
+from bench.attempt import now
+from bench.claims import Stop
 from bench.collapse import verdict
 from bench.detections import write as write_detections
 from bench.encoders.checkpoint import load_weights
 from bench.encoders.timm import TimmEncoder
 from bench.entries import MethodEntry
-from bench.errors import BenchError, reason
+from bench.errors import BenchError
 from bench.executors import Place
 from bench.files import write_whole
 from bench.keys import digest
+from bench.machine import cpu_name
 from bench.plan import Job, files
 from bench.pretrain import Array, Corpus, pretrain
 from bench.protocols._data import weights_digest
@@ -38,27 +39,36 @@ from bench.values import read
 Progress = Callable[[str, int, int], None]
 
 
-def run(job: Job, place: Place, progress: Progress) -> Record:
-    """Do a job and commit its record. Whatever goes wrong is kept as a failure and raised again as BenchError."""
+def run(job: Job, place: Place, progress: Progress, *, stop: Stop | None = None, micro: int = 1) -> Record:
+    """Do a job and commit its record. `stop` says when a pretraining should save its checkpoint and raise Stopped.
+
+    `micro` is the number of parts that each batch of a pretraining is computed in, where that changes no number.
+    """
     store = Store(place.store)
     torch.set_num_threads(place.threads)
-    try:
-        return (
-            _pretrain(job, place, store, progress) if job.kind == "pretrain" else _evaluate(job, place, store, progress)
-        )
-    except Exception as exc:  # one bad cell stops no other
-        error, trace = reason(exc), traceback.format_exc()
-        store.fail(job.key, {"id": job.id, "key": job.key, "error": error, "traceback": trace, "when": _now()})
-        raise BenchError(error) from exc
+    if place.device.startswith("cuda:"):
+        torch.cuda.set_device(place.device)  # libraries that say "cuda" mean this one
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):  # the peak is of this job, and not of those that the process had before
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    if job.kind == "pretrain":
+        return _pretrain(job, place, store, progress, stop, micro)
+    return _evaluate(job, place, store, progress)
 
 
-def _pretrain(job: Job, place: Place, store: Store, progress: Progress) -> Record:
+def _pretrain(
+    job: Job, place: Place, store: Store, progress: Progress, stop: Stop | None = None, micro: int = 1
+) -> Record:
     from safetensors.torch import save_file
 
-    entry, recipe, started, clock = job.method, job.method.pretrain, _now(), time.monotonic()
+    entry, recipe, started, clock = job.method, job.method.pretrain, now(), time.monotonic()
     images = _corpus(job, store)
     views = read(Views, entry.views, "views", base=entry.plugin.load().views)
-    init = recipe.init if recipe.init in ("random", "imagenet") else str(place.base / recipe.init)
+    init = recipe.init
+    if job.needs:
+        init = str(_left(job, store).file("encoder.safetensors"))
+    elif init not in ("random", "imagenet"):
+        init = str(place.base / init)
     trained = pretrain(
         partial(build_method, entry, init),
         images,
@@ -66,9 +76,11 @@ def _pretrain(job: Job, place: Place, store: Store, progress: Progress) -> Recor
         views=views,
         seed=job.seed,
         device=resolve(place.device),
-        devices=place.devices_per_pretrain,
+        devices=list(place.devices) or place.devices_per_pretrain,
         partial=store.partial(job.key),
         progress=progress,
+        stop=stop,
+        micro=micro,
     )
     facts = _facts(job, place, started, time.monotonic() - clock)
     facts |= {
@@ -107,7 +119,7 @@ def build_method(entry: MethodEntry, init: str) -> Method:
 def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Record:
     assert job.task is not None
     assert job.protocol is not None
-    started, clock, source = _now(), time.monotonic(), job.sources[0]
+    started, clock, source = now(), time.monotonic(), job.sources[0]
     task = job.task.load()
     context = Context(
         task=task.info,
@@ -195,11 +207,16 @@ def build_encoder(job: Job, place: Place, store: Store) -> Encoder:
         model: Encoder = entry.plugin.load().build(recipe.backbone, weights, recipe.image_size, **given)
         return model
     encoder = TimmEncoder(recipe.backbone, image_size=recipe.image_size)
+    load_weights(encoder, _left(job, store).file("encoder.safetensors"))
+    return encoder
+
+
+def _left(job: Job, store: Store) -> Record:
+    """The record of the pretraining that a job needs. Raises BenchError."""
     record = store.record(job.encoder)
     if record is None:
         raise BenchError(f"{store.job(job.encoder)}: the record of {job.needs} is gone; run the grid again")
-    load_weights(encoder, record.file("encoder.safetensors"))
-    return encoder
+    return record
 
 
 def _facts(job: Job, place: Place, started: str, seconds: float) -> dict[str, Any]:
@@ -246,7 +263,7 @@ def device_name(device: str) -> str:
     """What a reader of a record wants to know of the device."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(torch.device(device))
-    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+    return cpu_name()
 
 
 def _peak_memory(device: str) -> int:
@@ -273,7 +290,3 @@ def environment() -> dict[str, str]:
         "system": platform.system(),
         **{name: version(name) for name in packages},
     }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

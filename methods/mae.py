@@ -24,6 +24,7 @@ class MAE(Method):
     """
 
     views = Views(global_crops=1, global_scale=(0.2, 1.0), jitter_prob=0.0, grey_prob=0.0, blur_prob=0.0)
+    separable = True
 
     def __init__(
         self,

@@ -1,26 +1,46 @@
 """One job after another in this process: for debugging, and the yardstick of the other executors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from bench.config import Executor
-from bench.errors import BenchError
-from bench.executors import Event, Listener, Place, Queue
+from bench.executors import Answer, Task, Tell
 from bench.plan import Job
 
 
-def execute(jobs: Sequence[Job], executor: Executor, place: Place, listen: Listener) -> None:
-    """Run jobs here."""
-    from bench.run import run
+class Inline:
+    """Runs each job when it is next heard."""
 
-    queue = Queue(jobs)
-    while job := queue.ready():
-        listen(Event(job, "started"))
-        try:
-            run(job, place, lambda what, done, of, job=job: listen(Event(job, "progress", what, done, of)))  # type: ignore[misc]
-        except BenchError as exc:
-            listen(Event(job, "failed", str(exc)))
-            for lost in queue.fail(job):
-                listen(Event(lost, "failed", f"{job.id} failed"))
-        else:
-            queue.finish(job)
-            listen(Event(job, "done"))
+    prompt = True
+    ahead = False
+    workers = 1
+
+    def __init__(self, tell: Tell) -> None:
+        self.tell = tell
+        self.task: Task | None = None
+
+    def room(self, job: Job) -> bool:
+        """Whether nothing is waiting to be run."""
+        return self.task is None
+
+    def start(self, task: Task) -> None:
+        """Have it run by the next `hear`."""
+        self.task = task
+
+    def hear(self, seconds: float) -> Iterable[tuple[str, Answer]]:
+        """Run the job that was started."""
+        from bench.attempt import attempt
+
+        if (task := self.task) is None:
+            return
+        name = task.job.id
+        self.task = None
+        yield name, attempt(task, lambda what, done, of: self.tell(name, what, done, of))
+
+    def withdraw(self) -> Iterable[str]:
+        """Nothing lies in a queue."""
+        return ()
+
+    def kill(self, job_id: str) -> None:
+        """Nothing runs when this is called."""
+
+    def close(self) -> None:
+        """Nothing is held."""

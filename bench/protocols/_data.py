@@ -94,13 +94,23 @@ def _kept(path: Path, n: int, dim: int) -> Array | None:
 
 @torch.inference_mode()
 def extract(encoder: Encoder, array: UInt8[Array, "n 3 s s"], context: Context) -> Float[Array, "n d"]:
-    """Pooled features of 8-bit images. The encoder is frozen altogether: batch-norm statistics too."""
+    """Pooled features of 8-bit images. The encoder is frozen altogether: batch-norm statistics too.
+
+    A batch that is too large for the device is halved, which is another rounding at most, for no image sees another.
+    """
     encoder.eval()
-    rows = []
-    for start in range(0, len(array), BATCH):
-        batch = torch.from_numpy(np.array(array[start : start + BATCH])).to(context.device)
-        rows.append(encoder(encoder.normalise(batch)).pooled.float().cpu())
-        context.progress("features", min(start + BATCH, len(array)), len(array))
+    rows, start, size = [], 0, BATCH
+    while start < len(array):
+        try:
+            batch = torch.from_numpy(np.array(array[start : start + size])).to(context.device)
+            rows.append(encoder(encoder.normalise(batch)).pooled.float().cpu())
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size //= 2
+            continue
+        start += len(batch)
+        context.progress("features", start, len(array))
     return torch.cat(rows).numpy()
 
 

@@ -1,10 +1,10 @@
 """The life of a job: what is kept of a pretraining's history, and of what cannot be a result."""
 
-import pytest
+import re
 
+from bench.attempt import attempt
 from bench.config import load
-from bench.errors import BenchError
-from bench.executors import Place
+from bench.executors import Place, Task
 from bench.plan import plan
 from bench.run import run
 from bench.store import Store
@@ -25,10 +25,13 @@ def test_scores_that_are_no_numbers_are_a_failure_that_says_so(write_grid, phant
     store = Store(config.store)
     (found,) = plan(config, store)
     message = r"finetune: log_loss is not finite for 40 of 40 test cases, .* a lower \[protocols.finetune\] lr may help"
-    with pytest.raises(BenchError, match=message):
-        run(found.job, Place(store=config.store, base=tmp_path), lambda what, done, of: None)
+    answer = attempt(Task(found.job, Place(store=config.store, base=tmp_path)), lambda what, done, of: None)
+    assert answer.kind == "failed"
+    assert re.match(message, answer.what)
     assert store.record(found.job.key) is None
-    assert "log_loss is not finite" in store.failure(found.job.key)["error"]
+    failure = store.failure(found.job.key)
+    assert failure["error"] == answer.what
+    assert "BenchError" in failure["traceback"]
     assert [p.state for p in plan(config, store)] == ["failed"]
 
 
