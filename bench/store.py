@@ -8,6 +8,7 @@
     failures/<key>.json          the last failure of a job, with its traceback; never taken for a result
     partial/<key>/               checkpoints of a pretraining under way
     cache/ phantoms/             what can be made again
+    claims/<key>.json            of a job under way: nothing of that key is dropped meanwhile
 
 A folder under jobs/ appears by one rename after all its files are on disk; whoever comes second throws its own away.
 """
@@ -16,8 +17,8 @@ import csv
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -91,6 +92,16 @@ class Store:
 
     root: Path
 
+    def require_writable(self) -> None:
+        """Raise BenchError, before any job runs, where no record could be written."""
+        try:
+            write_whole(self.root / "claims" / ".writable", b"here")
+            (self.root / "claims" / ".writable").unlink(missing_ok=True)
+        except OSError as exc:
+            raise BenchError(
+                f"{self.root}: cannot be written to: {exc.strerror}; [bench] store names the folder"
+            ) from None
+
     def job(self, key: str) -> Path:
         """The folder of a finished job."""
         return self.root / "jobs" / key
@@ -120,6 +131,10 @@ class Store:
         """The newest record of an id, whatever its key."""
         return self._by_id.get(job_id)
 
+    def newest(self) -> Iterable[Record]:
+        """The newest record of each id; they are read once."""
+        return self._by_id.values()
+
     def records(self) -> Iterator[Record]:
         """Every record that can be trusted, in the order of their keys."""
         folder = self.root / "jobs"
@@ -130,19 +145,13 @@ class Store:
     def commit(self, facts: dict[str, Any], write: Callable[[Path], None]) -> Record:
         """Finish a job: `write` puts its files into a new folder, which appears under its key only when complete."""
         key = str(facts["key"])
-        draft = self.root / "jobs" / f".{key}-{uuid.uuid4().hex[:8]}"
-        draft.mkdir(parents=True)
-        try:
+        with self.draft(key) as draft:
             write(draft)
             files = {path.name: file_digest(path) for path in draft.iterdir()}
             facts = {**facts, "files": files}
             text = json.dumps(plain({"schema": SCHEMA, **facts}), indent=1, sort_keys=True, allow_nan=False)
             (draft / "record.json").write_text(text + "\n", encoding="utf-8")
-            for path in [*draft.iterdir(), draft]:
-                sync(path)
             self._place(draft, key)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         (self.root / "failures" / f"{key}.json").unlink(missing_ok=True)
         shutil.rmtree(self.partial(key), ignore_errors=True)
         record = self.record(key)
@@ -152,7 +161,33 @@ class Store:
             )
         return record
 
+    @contextmanager
+    def draft(self, name: str) -> Iterator[Path]:
+        """A new folder beside the finished jobs; in the end it is gone, with all that was not moved out of it."""
+        draft = self.root / "jobs" / f".{name}-{uuid.uuid4().hex[:8]}"
+        draft.mkdir(parents=True)
+        try:
+            yield draft
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def adopt(self, folder: Path, key: str) -> bool:
+        """Take in a record made elsewhere: its folder moves here whole. False, and nothing moves, if one is here."""
+        self._place(folder, key)
+        if folder.exists():
+            return False
+        (self.root / "failures" / f"{key}.json").unlink(missing_ok=True)
+        return True
+
+    def complete(self, key: str, file: Path) -> None:
+        """Give a record a file that it has lost: `file`, of the same name and known to have the same bytes, moves."""
+        sync(file)
+        file.rename(self.job(key) / file.name)
+        sync(self.job(key))
+
     def _place(self, draft: Path, key: str) -> None:
+        for path in [*draft.iterdir(), draft]:
+            sync(path)
         final = self.job(key)
         try:
             draft.rename(final)

@@ -34,6 +34,11 @@ def stored(store: Store, metric: str = "") -> list[Result]:
     return _filled([(_recorded(newest[name]), newest[name]) for name in sorted(newest)], metric)
 
 
+def of_record(record: Record) -> list[Result]:
+    """The results of one record of a cell. Raises what a record that is not as this program writes it leads to."""
+    return _filled([(_recorded(record), record)], "")
+
+
 def _filled(found: Found, metric: str) -> list[Result]:
     """Each cell with its values, and where sites are scored apart with a result for each."""
     cells = [_valued(cell, record, metric) if record else cell for cell, record in found]
