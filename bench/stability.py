@@ -1,0 +1,70 @@
+"""How firm a ranking is: the places that methods take when test cases, or tasks, are drawn anew.
+
+Wiesenfarth et al., Methods and open-source toolkit for analyzing and visualizing challenge results, Scientific Reports
+11, 2021 (challengeR): each task is ranked in each bootstrap sample, and the mean ranks over tasks are ranked again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from bench.ranks import drawn_columns, ranks
+
+_CHUNK = 1 << 18  # cases drawn at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Over resamples: the share in which each method took each place, equal methods sharing the better one."""
+
+    shares: Float[np.ndarray, "methods places"]
+    first: Float[np.ndarray, " methods"]  # share in which it is first; several that are share one
+    low: Float[np.ndarray, " methods"]  # of the places that are taken in 95 of 100
+    high: Float[np.ndarray, " methods"]
+
+
+def over_cases(resampled: Sequence[Float[np.ndarray, "resamples methods"]]) -> Places:
+    """The places with the cases of each column drawn anew; `resampled` holds the scores of each column."""
+    mean = sum((ranks(scores.T).T for scores in resampled), np.zeros(resampled[0].shape)) / len(resampled)
+    return places(mean)
+
+
+def over_columns(of: Float[np.ndarray, "methods columns"], *, resamples: int, seed: int = 0) -> Places:
+    """The places with the columns drawn anew, of their ranks `of`."""
+    return places(drawn_columns(of.shape[1], resamples, seed) @ of.T / of.shape[1])
+
+
+def places(mean_ranks: Float[np.ndarray, "resamples methods"]) -> Places:
+    """The places of methods by their mean ranks, 1 for the lowest."""
+    from scipy.stats import rankdata
+
+    methods = mean_ranks.shape[1]
+    taken = rankdata(np.round(mean_ranks, 9), method="min", axis=1).astype(np.int64)
+    shares = np.stack([(taken == place).mean(axis=0) for place in range(1, methods + 1)], axis=1)
+    first = taken == 1
+    low, high = np.quantile(taken, (0.025, 0.975), axis=0, method="nearest").astype(np.float64)
+    return Places(shares, (first / first.sum(axis=1, keepdims=True)).mean(axis=0), low, high)
+
+
+def drawn_cases(
+    values: Float[np.ndarray, "methods cases"], strata: Sequence[str], *, resamples: int, seed: Sequence[int]
+) -> Float[np.ndarray, "resamples methods"]:
+    """Mean scores on as many cases drawn with replacement, of each stratum as many as it has; the same for all methods.
+
+    Columns need different seeds, or those of equal size would be drawn alike.
+    """
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(list(seed))))
+    of = np.array(strata if strata else ["all"] * values.shape[1], str)
+    total = np.zeros((resamples, len(values)))
+    for name in np.unique(of):
+        own = values[:, of == name]
+        n = own.shape[1]
+        rows = max(1, _CHUNK // n)
+        for start in range(0, resamples, rows):
+            size = min(rows, resamples - start)
+            picked = generator.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+            counts = np.bincount(picked.ravel(), minlength=size * n).reshape(size, n)
+            total[start : start + size] += counts @ own.T
+    return np.asarray(total / values.shape[1])
