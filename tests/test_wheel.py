@@ -19,10 +19,14 @@ SETUPTOOLS = PROJECT["tool"]["setuptools"]
 def test_the_list_of_packages_is_what_is_on_disk():
     folders = {f.parent.relative_to(ROOT) for f in (ROOT / "bench").rglob("*.py")} | {Path("methods"), Path("tasks")}
     names = {path.as_posix().replace("/", ".") for path in folders}
-    assert set(SETUPTOOLS["packages"]) == {f"bench.{n}" if n in ("methods", "tasks") else n for n in names}
+    code = {f"bench.{n}" if n in ("methods", "tasks") else n for n in names}
+    assert set(SETUPTOOLS["packages"]) == code | {"bench.published"}
     assert len(SETUPTOOLS["packages"]) == len(set(SETUPTOOLS["packages"]))
     assert all((ROOT / path / "__init__.py").is_file() for path in folders)
-    assert SETUPTOOLS["package-dir"] == {"bench.methods": "methods", "bench.tasks": "tasks"}
+    assert SETUPTOOLS["package-dir"] == {
+        **{"bench.methods": "methods", "bench.tasks": "tasks"},
+        "bench.published": "leaderboards/published",
+    }
 
 
 def test_the_command_is_the_one_that_is_documented():
@@ -37,7 +41,7 @@ def wheel(tmp_path_factory) -> Path:
     if missing:
         pytest.skip(f"a wheel is built with {' and '.join(missing)}: pip install {' '.join(missing)}")
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("bench", "methods", "tasks"):
+    for name in ("bench", "methods", "tasks", "leaderboards/published"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "bench.toml"):
         shutil.copy(ROOT / name, tree)
@@ -55,6 +59,7 @@ def test_the_wheel_holds_bench_alone_and_all_of_it(wheel):
     assert {"bench/methods/simclr.py", "bench/tasks/fgadr.py", "bench/cli/new_method.txt"} <= names
     files = [f.relative_to(ROOT) for f in (ROOT / "bench").rglob("*") if f.is_file() and "__pycache__" not in f.parts]
     files += [Path("bench") / f.relative_to(ROOT) for d in ("methods", "tasks") for f in (ROOT / d).glob("*.py")]
+    files += [Path("bench/published") / f.name for f in (ROOT / "leaderboards/published").glob("*.csv")]
     assert {name for name in names if name.startswith("bench/")} == {file.as_posix() for file in files}
 
 
@@ -82,6 +87,7 @@ def test_what_is_installed_finds_its_plugins_without_a_checkout(wheel, tmp_path)
     assert "('method', 'simclr', '')" in found
     assert "('task', 'fgadr', '')" in found
     assert [line for line in found if not line.endswith(" '')")] == []
+    assert "lvm_med_2023" in run("-m", "bench", "published", "ls", "--json")
     (tmp_path / "elsewhere" / "methods").mkdir()
     assert "bench check mine" in run("-m", "bench", "new", "method", "mine")
     assert (tmp_path / "elsewhere" / "methods" / "mine.py").is_file()

@@ -1,4 +1,5 @@
 """Leaderboards: the store's per-case values as one Table object, and that object in every format.
 
-`table` is pure arithmetic on results; `formats` says what a Table holds, and computes nothing. Neither imports torch.
+`table` is pure arithmetic on results; `screen`, `formats` and `latex` say what a Table holds, and compute nothing. None
+of them imports torch.
 """

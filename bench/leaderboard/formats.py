@@ -1,29 +1,27 @@
-"""A Table in words: for a terminal, as Markdown, as CSV and as JSON.
+"""A Table as Markdown, as CSV and as JSON.
 
-The first two are for readers: rounded, in the metric's display unit, with every mark explained below the table. The
-last two are for programs: raw numbers at full precision, a missing one left out (empty, null).
+The first is for readers: rounded, in the metric's display unit, with every mark explained below the table. The others
+are for programs: raw numbers at full precision, a missing one left out (empty, null).
 """
 
 import csv as csv_module
 import io
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.leaderboard.beside import Beside, bare
+from bench.leaderboard.outperformance import Claim, assumed
 from bench.leaderboard.table import Cell, Column, Row, Table
-from bench.leaderboard.words import EMPTY, PHANTOM, caption, header, number, packed, plain, texts, title
+from bench.leaderboard.words import EMPTY, PHANTOM, caption, header, number, plain, texts, title
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table as RichTable
-
-METHOD_WIDTH = 28  # characters of a terminal; a longer name is folded
 # fmt: off
 FIELDS = (
     "data", "method", "task", "protocol", "metric", "higher_is_better", "state", "mean", "std",
     "low", "high", "level", "interval", "seeds", "seeds_done", "seeds_failed",
     "seeds_pending", "cases", "found", "official", "seen", "best", "row_mean",
 )
+PRINTED = ("source", "source_table", "printed_method", "printed", "difference", "differs")  # with printed rows, last
 # fmt: on
 
 
@@ -60,78 +58,46 @@ def _escape(text: str) -> str:
     return re.sub(r"([\\`|*~]|\](?=\()|\[(?!\d)|(?<!\w)_|_(?!\w))", r"\\\1", text)
 
 
-# ---------------------------------------------------------------------------------------------- terminal
-
-
-def terminal(table: Table, *, width: int = 100) -> "RenderableType":
-    """The same for a terminal of `width` characters: columns that do not fit side by side follow below.
-
-    Colour only repeats what the text says (`*`, `†`, the words), so that a pipe or a file loses nothing.
-    """
-    from rich.console import Group
-    from rich.text import Text
-
-    if not table.rows:
-        return Text(EMPTY)
-    head = [Text(title(table), style="bold"), *([Text(PHANTOM, style="bold yellow")] if table.phantom else [])]
-    blocks = [_rich_block(table, block) for block in _blocks(table, width)]
-    notes = [Text(plain(note), style="dim") for note in caption(table, best="*") if note != PHANTOM]
-    return Group(*head, *blocks, *notes)
-
-
-def _blocks(table: Table, width: int) -> list[tuple[int, ...]]:
-    """The columns, by index, that fit side by side; at least one to a block."""
-    from rich.cells import cell_len
-
-    names = max(cell_len(plain(row.method)) for row in table.rows) + 2
-    free = width - 3 - min(names, METHOD_WIDTH) - (9 if table.averaged else 0)
-    wanted = []
-    for index, column in enumerate(table.columns):
-        lines = [line for row in table.rows for line in texts(row.cells[index], column.scale)]
-        words = header(column, table).split()
-        wanted.append(4 + max(cell_len(plain(text)) for text in [*lines, *words]))  # the mark, the padding
-    return packed(wanted, free)
-
-
-def _rich_block(table: Table, block: Sequence[int]) -> "RichTable":
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1))
-    drawn.add_column("method", max_width=METHOD_WIDTH, overflow="fold")
-    for index in block:
-        drawn.add_column(Text(plain(header(table.columns[index], table))), justify="right", overflow="fold")
-    averaged = table.averaged and block[-1] == len(table.columns) - 1  # once, after the last column
-    if averaged:
-        drawn.add_column("mean", justify="right", no_wrap=True)
-    styles = {"failed": "red", "partial": "yellow", "pending": "dim", "absent": "dim"}
-    for row in table.rows:
-        line = [Text(plain(row.method) + ("" if row.complete else " †"))]
-        for index in block:
-            cell = row.cells[index]
-            mean, notes = texts(cell, table.columns[index].scale)
-            text = Text(mean + "*" * cell.best, style="bold green" if cell.best else styles.get(cell.state, ""))
-            line.append(text.append(f"\n{notes}", style="not bold") if notes else text)
-        scale = table.columns[0].scale
-        drawn.add_row(*line, *[number(row.mean, scale, scale.decimals)] * averaged)
-    return drawn
-
-
 # ---------------------------------------------------------------------------------------------- for programs
 
 
 def csv(table: Table) -> str:
-    """A header and a line for each method and column, fields as in `FIELDS`; lists of seeds are parted by spaces."""
+    """A header and a line for each method and column, fields as in `FIELDS`; lists of seeds are parted by spaces.
+
+    With printed rows there are the fields of `PRINTED` too: on a printed line whose it is, on a measured one what is
+    printed for its method, in the first source that has it, and the difference.
+    """
     written = io.StringIO()
     writer = csv_module.writer(written, lineterminator="\n")
-    writer.writerow(FIELDS)
-    for row in table.rows:
-        for cell, column in zip(row.cells, table.columns, strict=True):
-            facts = {"data": table.name, "method": row.method, "level": table.level, "interval": table.interval}
+    fields = FIELDS + PRINTED * bool(table.beside)
+    writer.writerow(fields)
+    for index, row in enumerate(table.rows):
+        for place, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True)):
+            facts = {"data": table.name, "method": bare(row), "level": table.level, "interval": table.interval}
             facts |= _column_facts(column) | _cell_facts(cell) | {"row_mean": row.mean}
-            writer.writerow([_csv_value(facts[name]) for name in FIELDS])
+            facts |= _printed_facts(table, index, place) if table.beside else {}
+            if row.source and cell.state == "absent":
+                continue
+            writer.writerow([_csv_value(facts[name]) for name in fields])
     return written.getvalue()
+
+
+def _printed_facts(table: Table, index: int, place: int) -> dict[str, Any]:
+    """The fields of `PRINTED`, empty where there is nothing to say."""
+    assert table.beside
+    row, facts = table.rows[index], dict[str, Any].fromkeys(PRINTED)
+    own = table.beside.cells.get((index, place))
+    if own:
+        ours = dict.fromkeys(
+            ("level", "interval", "found", "official", "seen")
+        )  # of what was measured, and of no other
+        return facts | ours | {"source": own.source, "source_table": own.table, "printed_method": own.name}
+    near = (d for d in table.beside.differences if (d.method, d.column) == (row.method, table.columns[place]))
+    if not (found := next(near, None)):
+        return facts
+    printed = found.printed
+    told = {"source": printed.source, "source_table": printed.table, "printed_method": printed.name}
+    return {**facts, **told, "printed": printed.value, "difference": found.value, "differs": "; ".join(found.differs)}
 
 
 def json(tables: Sequence[Table]) -> list[dict[str, Any]]:
@@ -144,14 +110,49 @@ def json(tables: Sequence[Table]) -> list[dict[str, Any]]:
     columns).
     Cell: name ("method/task/protocol"), state ("done", "partial", "failed", "pending", "absent"), mean, std, low,
     high, cases, seeds (asked for), seeds_done, seeds_failed, seeds_pending (lists), best.
+    Where printed rows were asked for, rows are those measured, and there is published: rows (source, method, backbone,
+    setting, cells of column, table, value, sd, trials, n_test), differences (method, column, source, table, printed,
+    difference, differs), claims (column, source, table, first, second, difference, cases, probability, why, null where
+    none) and assumed (agreement, spread, a sentence). All numbers are in the unit of the metric, as elsewhere.
     """
     return [
         {"name": table.name, "title": title(table), "level": table.level, "interval": table.interval}
         | {"seeds": list(table.seeds)}
         | {"columns": [{"name": column.name} | _column_facts(column) for column in table.columns]}
-        | {"rows": [_json_row(row, table.columns) for row in table.rows]}
+        | {"rows": [_json_row(row, table.columns) for row in table.rows if not row.source]}
+        | ({"published": _json_beside(table, table.beside)} if table.beside else {})
         for table in tables
     ]
+
+
+def _json_beside(table: Table, beside: Beside) -> dict[str, Any]:
+    rows: dict[int, dict[str, Any]] = {}
+    for (index, place), of in beside.cells.items():
+        names = ("source", "method", "backbone", "setting")
+        row = rows.setdefault(index, {name: getattr(of, name) for name in names} | {"cells": []})
+        cell = {name: getattr(of, name) for name in ("table", "value", "sd", "trials", "n_test", "note")}
+        row["cells"].append({"column": table.columns[place].name} | cell)
+    differences = [
+        {"method": d.method, "column": d.column.name, "source": d.printed.source, "table": d.printed.table}
+        | {"printed_method": d.printed.name, "printed": d.printed.value, "difference": d.value}
+        | {"differs": list(d.differs)}
+        for d in beside.differences
+    ]
+    told = {"agreement": beside.agreement, "spread": beside.spread, "said": assumed(beside.agreement, beside.spread)}
+    return {
+        "rows": list(rows.values()),
+        "differences": differences,
+        "claims": [claim_facts(claim) for claim in beside.claims],
+        "assumed": told,
+    }
+
+
+def claim_facts(claim: Claim) -> dict[str, Any]:
+    """A printed win as an object; what is not known is null."""
+    of = claim.first
+    place = {"column": "/".join(of.column), "metric": of.metric, "source": of.source, "table": of.table}
+    numbers = {"difference": claim.difference, "cases": claim.cases, "probability": claim.probability}
+    return place | {"first": of.name, "second": claim.second.name} | numbers | {"why": claim.why or None}
 
 
 def _json_row(row: Row, columns: tuple[Column, ...]) -> dict[str, Any]:

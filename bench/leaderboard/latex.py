@@ -22,6 +22,7 @@ from bench.leaderboard.words import (
     Note,
     arrow,
     fewer_seeds,
+    filled,
     incomplete,
     number,
     packed,
@@ -110,7 +111,9 @@ def _parts(table: Table, free: float) -> Iterator[tuple[Part, float]]:
     blocks = _blocks(table)
     for block in blocks:
         head = AROUND + max(len(_header(table.columns[index], table)) for index in block)
-        for rows in packed(heights, free - head):
+        shown = filled(table, block)
+        for group in packed([heights[row] for row in shown], free - head):
+            rows = tuple(shown[index] for index in group)
             yield Part(block, rows, table.averaged and block == blocks[-1]), head + sum(heights[row] for row in rows)
 
 
@@ -192,9 +195,18 @@ def _tabular(table: Table, part: Part, marks: Marks) -> str:
     stub = [r"\textbf{PHANTOM}"] * table.phantom + ["method"]
     height = max(map(len, [stub, *heads]))
     top = _lines([[""] * (height - len(lines)) + lines for lines in [stub, *heads]])
-    rows = "\n\\addlinespace\n".join("\n".join(_row(table, index, part, marks)) for index in part.rows)
+    rows = "".join(_above(table, index, part) + "\n".join(_row(table, index, part, marks)) for index in part.rows)
     begin = f"\\begin{{tabular}}{{@{{}}l{''.join(kinds)}@{{}}}}"
     return "\n".join([begin, r"\toprule", *top, r"\midrule", rows, r"\bottomrule", r"\end{tabular}"])
+
+
+def _above(table: Table, index: int, part: Part) -> str:
+    """What parts a row from the one above: a space, or a rule where what others printed begins."""
+    if index == part.rows[0]:
+        return ""
+    before = part.rows[part.rows.index(index) - 1]
+    begins = table.rows[index].source and not table.rows[before].source
+    return "\n\\midrule\n" if begins else "\n\\addlinespace\n"
 
 
 def _head(table: Table, index: int, mark: str) -> list[str]:

@@ -17,6 +17,7 @@ from bench.stats import interval, mean_and_std
 
 if TYPE_CHECKING:
     from bench.detections import Detections
+    from bench.leaderboard.beside import Beside
 
 STATES = ("done", "failed", "pending")
 RESAMPLES = 1000  # of what is recomputed from detections; means over cases have 10 000
@@ -112,8 +113,8 @@ class Column:
 class Cell:
     """A method entry in a column: raw numbers over the seeds that are done, None where they are not defined.
 
-    `state` is "done" (every seed), "partial" (some), "failed" (none, and at least one failed), "pending" or "absent"
-    (the grid does not ask for it). `std` needs two seeds, `low` and `high` two cases.
+    `state` is "done" (every seed), "partial" (some), "failed" (none, and at least one failed), "pending", "absent" (the
+    grid does not ask for it) or "published" (as others print it). `std` needs two seeds, `low` and `high` two cases.
     """
 
     state: str
@@ -141,11 +142,12 @@ class Row:
     cells: tuple[Cell, ...]
     mean: float | None
     collapsed: tuple[int, ...] = ()  # seeds whose pretraining collapsed
+    source: str = ""  # of numbers that others printed; none: measured here
 
     @property
     def complete(self) -> bool:
-        """Whether every cell is done, with all its seeds."""
-        return all(cell.state == "done" for cell in self.cells)
+        """Whether every cell is done, with all its seeds; what others printed has no more to come."""
+        return bool(self.source) or all(cell.state == "done" for cell in self.cells)
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ class Table:
     seeds: tuple[int, ...]  # every seed the grid asks for, in its order
     level: float
     interval: str  # the method, in words
+    beside: "Beside | None" = None  # what is said of printed rows, which come last
 
     @property
     def name(self) -> str:
@@ -239,17 +242,8 @@ def _cell(results: list[Result], level: float) -> Cell:
     finished = [result for result in results if result.state == "done"]
     mean, std = mean_and_std(np.array([result.mean for result in finished]))
     low, high = _interval(finished, mean, level)
-    return Cell(
-        "partial" if failed or pending else "done",
-        done,
-        failed,
-        pending,
-        cases=len(finished[0].cases),
-        mean=mean,
-        std=_defined(std),
-        low=_defined(low),
-        high=_defined(high),
-    )
+    state, ends = "partial" if failed or pending else "done", (_defined(low), _defined(high))
+    return Cell(state, done, failed, pending, len(finished[0].cases), mean, _defined(std), *ends)
 
 
 def _interval(finished: list[Result], mean: float, level: float) -> tuple[float, float]:

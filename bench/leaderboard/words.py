@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.leaderboard.beside import Beside
 from bench.leaderboard.names import Scale, label
+from bench.leaderboard.sentences import differences, sources, wins
 from bench.leaderboard.table import Cell, Column, Row, Table
 
 EMPTY = "No results to show: the grid is empty, or nothing in it was selected."
 PHANTOM = "PHANTOM data: numbers say nothing about medicine."
 GAP = "–"
+LISTED = 4  # ids of cells that a note names before it counts the others; the cells themselves say what they lack
 BEST = "best mean of a column, ties alike, among cells with every seed done"
 
 
@@ -23,10 +26,18 @@ class Note:
 
 def title(table: Table) -> str:
     """What the table shows, in a line."""
-    scales = {column.metric: column.scale for column in table.columns}
-    metrics = ", ".join(label(metric) + (f" ({s.unit})" if s.unit else "") for metric, s in scales.items())
-    first = metrics[:1].upper() if metrics.partition(" ")[0].islower() else metrics[:1]  # but mAP is called that
-    return f"{first}{metrics[1:]} on {'PHANTOM' if table.phantom else 'real'} data"
+    metrics = ", ".join(dict.fromkeys(map(measure, table.columns)))
+    return f"{capitalised(metrics)} on {'PHANTOM' if table.phantom else 'real'} data"
+
+
+def measure(column: Column) -> str:
+    """Its metric with the unit."""
+    return label(column.metric) + (f" ({column.scale.unit})" if column.scale.unit else "")
+
+
+def capitalised(text: str) -> str:
+    """As a title begins; but mAP is called that."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].islower() else text
 
 
 def caption(table: Table, *, best: str) -> list[str]:
@@ -61,11 +72,12 @@ def fewer_seeds(table: Table) -> list[Note]:
 
 def remarks(table: Table) -> list[Note]:
     """On the data, on pretrainings that collapsed, and on a mean over columns that means nothing."""
-    cases = {_task(column): column.completeness for column in table.columns}
+    # A phantom that was drawn for this grid has no official number of cases, and needs none.
+    cases = {_task(c): c.completeness for c in table.columns if c.official > 0 or not table.phantom}
     seen = {_task(column): column.seen for column in table.columns if column.seen}
     partial = tuple(index for index, column in enumerate(table.columns) if column.partial)
     found = "; ".join(f"{task} {n}" for task, n in cases.items())
-    notes = [Note(f"cases found of the official data set: {found}", partial)]
+    notes = [Note(f"cases found of the official data set: {found}", partial)] if found else []
     for task, n in seen.items():
         columns = tuple(index for index, column in enumerate(table.columns) if column.seen and _task(column) == task)
         notes.append(Note(f"{task}: {n} test images are also training images, byte for byte", columns))
@@ -73,7 +85,22 @@ def remarks(table: Table) -> list[Note]:
         if row.collapsed:
             seeds = ", ".join(map(str, row.collapsed))
             notes.append(Note(f"{row.method}: its pretraining collapsed (seeds {seeds})", rows=(index,)))
-    return notes if table.averaged else [*notes, Note("no mean over columns: their metrics differ")]
+    notes += [] if table.averaged else [Note("no mean over columns: their metrics differ")]
+    return notes + (printed(table, table.beside) if table.beside else [])
+
+
+def printed(table: Table, beside: Beside) -> list[Note]:
+    """On the rows that others printed: whose they are, how far from those measured here, and what wins are worth."""
+    if table.phantom:
+        return [Note("nothing that others printed is set beside phantom data")]
+    notes = [Note(text) for text in sources(table, beside)]
+    for metric in dict.fromkeys(metric for metrics in beside.elsewhere.values() for metric in metrics):
+        columns = tuple(index for index, metrics in beside.elsewhere.items() if metric in metrics)
+        of = ", ".join(f"{table.columns[index].task} / {table.columns[index].protocol}" for index in columns)
+        notes.append(Note(f"numbers of {of} are printed as {metric}: --metric {metric} has them", columns))
+    if not notes:
+        notes.append(Note("no number of these columns is printed in the files that were read"))
+    return [*notes, *map(Note, differences(beside)), *map(Note, wins(beside))]
 
 
 def incomplete(table: Table) -> list[Note]:
@@ -85,10 +112,18 @@ def incomplete(table: Table) -> list[Note]:
 
 def header(column: Column, table: Table) -> str:
     """The name of a column, with its metric where they differ and its completeness where that is partial."""
-    metric = "" if table.averaged else f" {label(column.metric)} {arrow(column)}"
-    return f"{column.task} / {column.protocol}{metric}" + (
-        f" ({column.found}/{column.official})" if column.partial else ""
-    )
+    return named(column, "" if table.averaged else f" {label(column.metric)} {arrow(column)}")
+
+
+def named(column: Column, metric: str = "") -> str:
+    """The name of a column, what is to be said of its `metric`, and its completeness where that is partial."""
+    partial = f" ({column.found}/{column.official})" if column.partial else ""
+    return f"{column.task} / {column.protocol}{metric}{partial}"
+
+
+def sites_apart(column: Column) -> bool:
+    """Whether it is of one of a task's sites, or of their mean or the drop between them."""
+    return "@" in column.task
 
 
 def arrow(column: Column) -> str:
@@ -114,6 +149,15 @@ def texts(cell: Cell, scale: Scale) -> tuple[str, str]:
     if cell.state == "partial":
         notes.append(f"({len(cell.done)}/{cell.seeds} seeds)")
     return mean, " ".join(notes)
+
+
+def filled(table: Table, block: Sequence[int]) -> list[int]:
+    """The rows, by index, that a block of columns shows: all that were measured, and of those printed what it has."""
+    return [
+        index
+        for index, row in enumerate(table.rows)
+        if not row.source or any(row.cells[column].state != "absent" for column in block)
+    ]
 
 
 def packed(sizes: Sequence[int | float], room: int | float) -> list[tuple[int, ...]]:
@@ -155,14 +199,16 @@ def _directions(table: Table) -> str:
 def _missing(row: Row, columns: tuple[Column, ...]) -> str:
     said = []
     for state in ("failed", "pending", "absent"):
-        ids = [name for cell, column in zip(row.cells, columns, strict=True) for name in _ids(row, cell, column, state)]
+        found = (_ids(row, cell, column, state) for cell, column in zip(row.cells, columns, strict=True))
+        ids = list(dict.fromkeys(name for names in found for name in names))  # a task's sites are of one cell
         if ids:
-            said.append(f"{'not in the grid' if state == 'absent' else state}: {', '.join(ids)}")
+            more = f" and {len(ids) - LISTED} more" if len(ids) > LISTED else ""
+            said.append(f"{'not in the grid' if state == 'absent' else state}: {', '.join(ids[:LISTED])}{more}")
     return f"{row.method} is incomplete and has no mean; {'; '.join(said)}"
 
 
 def _ids(row: Row, cell: Cell, column: Column, state: str) -> list[str]:
-    name = f"{row.method}/{column.name}"
+    name = f"{row.method}/{_task(column)}/{column.protocol}"
     seeds = {"failed": cell.failed, "pending": cell.pending}.get(state, ())
     if cell.state == state == "absent" or (seeds and len(seeds) == cell.seeds > 1):
         return [f"{name}/*"]

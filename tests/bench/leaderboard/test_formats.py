@@ -7,6 +7,7 @@ import csv as csv_module
 import io
 import json as json_module
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from bench.leaderboard.formats import FIELDS, csv, json, markdown, terminal
+from bench.leaderboard.formats import FIELDS, csv, json, markdown
 from bench.leaderboard.latex import latex
+from bench.leaderboard.screen import terminal
 from bench.leaderboard.table import Result, Table, build
 from bench.leaderboard.words import EMPTY, PHANTOM
 
@@ -81,8 +83,26 @@ def canned() -> dict[str, tuple[Table, ...]]:
     wide = [
         r for m in ("random_init", "simclr") for t in range(9) for r in cell(m, f"task_number_{t}/linear", t, t + 2)
     ]
+    families = [r for m, done in {"random_init": 7, "lvm_med": 4}.items() for r in families_of(m, done)]
     boards = {"demo": demo, "one_seed": one_seed, "mixed_metrics": mixed, "hostile": hostile, "wide": wide}
+    boards["families"] = families
     return {name: build(results) for name, results in boards.items()}
+
+
+def families_of(method: str, done: int) -> list[Result]:
+    """A row with several families of tasks and several metrics, `done` in part; two columns are of one task's sites."""
+    drop = {"metric": "dice", "part": True, "higher_is_better": False}
+    columns: list[tuple[str, dict[str, object]]] = [
+        *(("brain_tumor/linear", {}), ("fgadr/finetune", {})),
+        *(("kvasir/finetune", {"metric": "dice"}), ("brats2018/finetune", {"metric": "iou"})),
+        *(("prostate@mean/finetune", {"metric": "dice"}), ("prostate@drop/finetune", drop)),
+        ("kvasir_detection/detect", {"metric": "map50"}),
+    ]
+    return [
+        result
+        for n, (column, facts) in enumerate(columns)
+        for result in cell(method, column, 16 - n if n < done else "pending", **facts | {"phantom": True})
+    ]
 
 
 CANNED = canned()
@@ -188,6 +208,26 @@ def test_no_number_is_cut_or_broken_on_a_screen(name: str, width: int):
                 mean, _, notes = text.strip().partition(" [")
                 assert mean in shown
                 assert notes in shown
+
+
+def test_a_turned_table_has_means_and_intervals_side_by_side_where_they_fit():
+    (table,) = CANNED["families"]
+    assert "fgadr / finetune ↑             93.75* [81.2, 100.0]    93.75* [81.2, 100.0]" in screen(table, width=80)
+    lines = bare(screen(table, width=60)).splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("fgadr / finetune ↑"))
+    assert [line.split() for line in lines[place : place + 2]] == [
+        ["fgadr", "/", "finetune", "↑", "93.75*", "93.75*"],
+        ["[81.2,", "100.0]", "[81.2,", "100.0]"],
+    ]
+
+
+def test_methods_that_do_not_fit_side_by_side_follow_below_with_the_names_again():
+    (table,) = build([r for m in range(6) for r in families_of(f"method_{m}", 7)])
+    shown = screen(table, width=60)
+    assert max(map(len, shown.splitlines())) <= 60
+    assert len(set(re.findall(r"method_\d", shown))) == shown.count("method_") == 6
+    assert shown.count("fgadr / finetune ↑") == shown.count("IoU (%)") - 1 == 3  # which the title has too
+    assert shown.count("62.50*") == 6
 
 
 def test_colour_adds_nothing_but_colour():

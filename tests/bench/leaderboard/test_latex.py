@@ -84,7 +84,8 @@ def marked_table() -> Table:
 
 
 def tall_table() -> Table:
-    (table,) = build([cell(f"method {m}", f"task_{t}", 3, phantom=True) for m in range(30) for t in range(9)])
+    facts = {"phantom": True, "found": 9, "official": 9}
+    (table,) = build([cell(f"method {m}", f"task_{t}", 3, **facts) for m in range(30) for t in range(9)])
     return table
 
 
