@@ -93,12 +93,18 @@ def test_heavy_packages_are_imported_where_they_are_used():
     assert offences(PLUGINS, lambda name: name[0] in HEAVY - {"lightly"}, at_top=True) == []
 
 
-# Commands and what they stand on: `bench plan`, `ls`, `show`, `compare` and `leaderboard` answer at once.
+# Commands and what they stand on: `bench plan`, `ls`, `show`, `compare`, `ranks` and `leaderboard` answer at once.
 QUICK = (
     *("spec", "config", "curves", "plan", "sources", "store", "stats", "executors", "executors.local", "data.folders"),
+    *("scheduler", "claims", "attempt", "executors.inline", "executors.slurm"),
     *("leaderboard", "leaderboard.comparison", "leaderboard.formats", "leaderboard.latex", "leaderboard.results"),
-    *("leaderboard.table", "leaderboard.words", "paired"),
-    *("cli", "cli.board", "cli.compare", "cli.data", "cli.live", "cli.look", "cli.make", "cli.run", "cli.show"),
+    *("leaderboard.beside", "leaderboard.outperformance", "leaderboard.published", "leaderboard.sentences"),
+    *("leaderboard.screen", "leaderboard.table", "leaderboard.words", "paired", "bundle", "housekeeping", "intake"),
+    *("costs", "forecast", "machine", "probe", "sizes", "executors.ray", "executors.slurm"),
+    *("cli", "cli.board", "cli.compare", "cli.cost", "cli.data", "cli.keep", "cli.live", "cli.look", "cli.make"),
+    *("cli.published", "cli.ranks", "cli.run", "cli.show", "cli.watch", "ranks", "friedman", "equivalence", "spread"),
+    *("stability", "leaderboard.subgrid", "leaderboard.ranking", "leaderboard.ranking_words", "leaderboard.duel"),
+    "leaderboard.critical",
 )
 CODE = f"""
 import importlib, sys

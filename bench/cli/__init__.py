@@ -28,7 +28,20 @@ DataRoot = Annotated[
 
 def main() -> None:
     """Run the command line. Exit code 0: all well; 1: some job failed; 2: a mistake in what was asked."""
-    from bench.cli import board, checkpoint, compare, corpus, data, look, make, run  # noqa: F401
+    from bench.cli import (  # noqa: F401
+        board,
+        checkpoint,
+        compare,
+        corpus,
+        data,
+        keep,
+        look,
+        make,
+        published,
+        ranks,
+        run,
+        watch,
+    )  # fmt: skip
 
     try:
         app()

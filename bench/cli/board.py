@@ -11,7 +11,9 @@ from bench.cli.show import as_json
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.leaderboard.table import Result
+    from collections.abc import Callable
+
+    from bench.leaderboard.table import Result, Table
 
 
 class Format(StrEnum):
@@ -37,6 +39,9 @@ def leaderboard(
     standalone: Annotated[
         bool, typer.Option("--standalone", help="With --format latex: a whole document, for pdflatex.")
     ] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Set what papers print beside it, out of best, means and ranks.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Draw the board from the store: mean ± std over seeds, 95 % interval over test cases, the best in bold.
@@ -44,21 +49,36 @@ def leaderboard(
     Of a grid it shows every cell, done or not; of a store what there is, which needs neither plug-ins nor data. With
     --metric there are only the tasks that have it. As LaTeX it needs the packages booktabs and siunitx.
 
-    JSON: a list with one table for real and one for phantom data, never mixed.
+    --published adds the rows that `bench published ls` lists, in the columns of their task, protocol and metric: how
+    far they are from what was measured, and how likely each printed win is none. Phantoms have nothing beside them.
+
+    JSON: a list with one table for real and one for phantom data, never mixed; with --published each has `published`:
+    `rows`, `differences`, `claims`, `assumed`.
     """
     if standalone and (json or format is not Format.latex):
         raise BenchError("--standalone is of LaTeX alone: add --format latex, or leave it out")
     found = results_of(grid, data, metric)
-    draw(found, Format.json if json else format, standalone=standalone)
+    beside = None
+    if published:
+        from bench.cli.published import setter
+
+        beside = setter(grid, data)
+    draw(found, Format.json if json else format, standalone=standalone, beside=beside)
 
 
-def draw(found: "list[Result]", format: Format, *, standalone: bool = False) -> None:
-    """Print the boards of these results; `standalone`: as a LaTeX document."""
-    from bench.leaderboard import formats, latex
+def draw(
+    found: "list[Result]",
+    format: Format,
+    *,
+    standalone: bool = False,
+    beside: "Callable[[Table], Table] | None" = None,
+) -> None:
+    """Print the boards of these results; `standalone`: as a LaTeX document; `beside` adds printed rows to a board."""
+    from bench.leaderboard import formats, latex, screen
     from bench.leaderboard.table import build
     from bench.leaderboard.words import EMPTY
 
-    tables = build(found)
+    tables = tuple(map(beside, build(found))) if beside else build(found)
     if format is Format.json:
         as_json(formats.json(tables))
     elif format is Format.terminal:
@@ -66,7 +86,7 @@ def draw(found: "list[Result]", format: Format, *, standalone: bool = False) -> 
 
         console = Console()
         for table in tables:
-            console.print(formats.terminal(table, width=console.width))
+            console.print(screen.terminal(table, width=console.width))
     elif standalone:
         print(latex.standalone(tables), end="")  # noqa: T201
         return

@@ -59,12 +59,33 @@ def planned_cell(cell: str, grid: str, data: str | None) -> tuple[Any, Any]:
 
 
 @app.command()
-def plan(grid: GridFile = "bench.toml", data: DataRoot = None, only: Only = "", json: Json = False) -> None:
+def plan(
+    grid: GridFile = "bench.toml",
+    data: DataRoot = None,
+    only: Only = "",
+    cost: Annotated[bool, typer.Option("--cost", help="Predict time, memory and disk of what would run.")] = False,
+    probe: Annotated[
+        float, typer.Option("--probe", min=0.0, metavar="SECONDS", help="Of --cost: measure for so long; 0: never.")
+    ] = 20.0,
+    json: Json = False,
+) -> None:
     """Show what would run, what is cached and, for each job that would run again, which part of its key changed.
 
-    JSON: {"jobs": [{"id", "key", "state", "why"}]}; state is cached, run, failed (before) or blocked (cannot run).
+    --cost predicts from the records of like jobs on this device and, where there are none, from a probe of each kind of
+    job, for which phantoms are drawn; nothing else is left in the store.
+
+    JSON: {"jobs": [{"id", "key", "state", "why"}]}; state is cached, run, failed (before) or blocked (cannot run). With
+    --cost each job also has "cost", null where it would not run: {"seconds", "low", "high", "memory_mb", "disk_mb",
+    "basis" (records, other device, probe or unknown), "source"}; and there is "total": {"seconds", "low", "high" (of
+    one worker), "wall", "wall_low", "wall_high", "gpu_hours", "cpu_hours", "disk_mb", "free_mb", "memory_mb" (of the
+    largest), "workers", "device", "sure" (share of the time by basis), "unknown" (jobs), "warnings"}.
     """
-    _, _, found = planned(grid, data, only)
+    config, store, found = planned(grid, data, only)
+    if cost:
+        from bench.cli.cost import show as show_cost
+
+        show_cost(found, config, store, probe, json=json)
+        return
     rows = [{"id": p.job.id, "key": p.job.key, "state": p.state, "why": p.why} for p in found]
     if json:
         as_json({"jobs": rows})

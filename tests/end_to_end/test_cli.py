@@ -33,7 +33,8 @@ fgadr = {{ protocols = ["linear"] }}
 CELL = "simclr/brain_tumor/knn/0"
 BASE = "random_init/fgadr/linear/0"
 HISTORY = {"accuracy": [None, 0.25, 0.123456], "loss": [3.5, 2.0, 1.25]}
-COMMANDS = ("run", "plan", "ls", "show", "leaderboard", "compare", "check", "new", "data", "corpus", "doctor")
+COMMANDS = ("run", "plan", "ls", "show", "leaderboard", "compare", "ranks", "check", "new", "data", "corpus", "doctor")
+COMMANDS += ("clean", "export", "import")
 
 
 @pytest.fixture

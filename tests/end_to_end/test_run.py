@@ -207,6 +207,31 @@ def test_killed_in_the_middle_and_started_again_it_ends_with_the_same_bytes(fini
     assert results(folder) == results(finished[0])
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupted_once_it_stops_at_a_checkpoint_and_twice_at_once(finished, phantoms, tmp_path, times):
+    """As a terminal does it: every process of the run hears of it. No checkpoint is due by itself."""
+    folder = grid(tmp_path / "interrupted", executor='kind = "local"\nworkers = 1')
+    text = (folder / "bench.toml").read_text().replace("checkpoint_minutes = 0", "checkpoint_minutes = 60")
+    (folder / "bench.toml").write_text(text.replace("epochs = 5", "epochs = 40"))
+    process = begin(folder, phantoms)
+    log = folder / "runs" / "logs"
+    deadline = time.monotonic() + 120
+    while not any(" of 1920 images" in path.read_text() for path in log.glob("*.log")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.3)
+    process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert (checkpoint(folder) > 0) == (times == 1)
+    left = states(folder, phantoms)
+    assert left["simclr/pretrain/0"]["state"] == "run"
+    assert not (folder / "runs" / "failures").exists()
+    assert not list((folder / "runs" / "claims").glob("*.stop"))
+
+
 # ------------------------------------------------------------------------------------------- what fails
 
 NAN = '''
