@@ -62,7 +62,18 @@ def test_the_grid_of_the_readme_means_what_it_says(write_grid, tmp_path):
 
 def test_the_shipped_grid_is_sound():
     grid = load(Path(__file__).resolve().parents[2] / "bench.toml")
-    assert [m.label for m in grid.methods] == ["random_init", "simclr", "lvm_med", "SimCLR, t = 0.5"]
+    assert [m.label for m in grid.methods] == ["random_init", "simclr", "vicreg", "lvm_med"]
+
+
+def test_the_shipped_grid_has_the_tasks_of_the_paper():
+    """LVM-Med's 15 (arXiv:2306.11925), which counts each of the two classifications twice."""
+    grid = load(Path(__file__).resolve().parents[2] / "bench.toml")
+    columns = {(task.name, protocol.plugin.name) for task in grid.tasks for protocol in task.protocols}
+    segmented = ["isic2018", "jsrt", "kvasir", "drive", "buid", "brats2018", "mmwhs_ct", "mmwhs_mri", "prostate"]
+    graded = {(task, protocol) for task in ("brain_tumor", "fgadr") for protocol in ("linear", "finetune")}
+    boxed = {("kvasir_detection", "detect"), ("vindr", "detect")}
+    assert columns == {(task, "finetune") for task in segmented} | graded | boxed
+    assert len(columns) == 15
 
 
 def test_what_is_left_out_has_its_default(write_grid):
