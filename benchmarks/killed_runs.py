@@ -44,6 +44,7 @@ brain_tumor = {{ protocols = ["linear", "finetune"], finetune = {{ epochs = 4 }}
 [executor]
 kind = "{kind}"
 workers = 2
+retries = 4  # a job may be hit each time that a worker is
 device = "cpu"
 """
 # What a record says of how it came about, which differs from one run to the next.
