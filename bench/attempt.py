@@ -46,12 +46,19 @@ def attempt(task: Task, tell: Tell) -> Answer:
         claim = claims.take(job.key, job.id, run=task.place.run, slot=task.slot, dead=task.dead)
         if claim is None:
             return Answer("busy", f"{claims.holder(job.key) or 'somebody else'} has it")
-        with claim, _log(store, job) as note:
-            answer = _known(job, store) or _try(task, store, claim, tell, note)
-            note(f"{answer.kind} {answer.what}".rstrip())
-            return answer
+        with claim:
+            if known := _known(job, store):
+                return known
+            return _logged(task, store, claim, tell)
     except OSError as exc:  # of the claim or the log
         return _unwritable(store, exc) or Answer("failed" if task.last else "again", reason(exc))
+
+
+def _logged(task: Task, store: Store, claim: Claim, tell: Tell) -> Answer:
+    with _log(store, task.job) as note:
+        answer = _try(task, store, claim, tell, note)
+        note(f"{answer.kind} {answer.what}".rstrip())
+        return answer
 
 
 def _known(job: "Job", store: Store) -> Answer | None:

@@ -76,6 +76,7 @@ def test_a_job_that_is_done_or_has_failed_since_it_was_planned_is_not_done_again
     finish(pretraining, store)
     assert go(pretraining) == Answer("done")
     assert go.ran == []
+    assert not log_path(store.root, pretraining.key).exists()  # for nothing was begun
 
 
 def test_a_job_that_somebody_else_has_is_left_to_him(go, store, pretraining):
