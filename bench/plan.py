@@ -59,6 +59,7 @@ def jobs(grid: Grid, sources: Mapping[str, Source]) -> list[Job]:
     """All jobs of the grid, every pretraining before what needs it."""
     tasks = [t for t in grid.tasks if t.name in sources]
     found: dict[str, Job] = {}
+    seeds = {task.name: frozenset(grid.seeds if task.seeds is None else task.seeds) for task in tasks}
     told = {task.name: _task_parts(task, sources[task.name]) for task in tasks}
     entries = {entry.label: entry for entry in grid.methods}
 
@@ -74,7 +75,7 @@ def jobs(grid: Grid, sources: Mapping[str, Source]) -> list[Job]:
                 _cell(made, task, protocol, seed, sources[task.name], told[task.name])
                 for task in tasks
                 for protocol in task.protocols
-                if task.seeds is None or seed in task.seeds
+                if seed in seeds[task.name]
             ]
             found |= {cell.id: cell for cell in cells}
     return list(found.values())

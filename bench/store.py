@@ -67,9 +67,12 @@ class Record:
         values: dict[str, dict[str, float]] = {}
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    values.setdefault(row["metric"], {})[row["case"]] = float(row["value"])
-        except (OSError, KeyError, ValueError, TypeError) as exc:
+                rows = csv.reader(file)
+                header = next(rows, [])
+                case, metric, value = (header.index(name) for name in ("case", "metric", "value"))
+                for row in filter(None, rows):
+                    values.setdefault(row[metric], {})[row[case]] = float(row[value])
+        except (OSError, IndexError, ValueError) as exc:
             raise BenchError(f"{path}: damaged ({exc}); {self._mend}") from None
         return values
 
