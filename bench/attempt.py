@@ -108,7 +108,7 @@ def _stopped(job: "Job", store: Store, why: str) -> Answer:
     if why.startswith(("interrupted", "the store", REQUEUE)):
         return Answer("stopped", why)
     kept = "; its checkpoint is kept" if job.kind == "pretrain" else ""
-    return _fail(job, store, f"stopped: {why}{kept}", "")
+    return fail(job, store, f"stopped: {why}{kept}")
 
 
 def _judged(task: Task, store: Store, exc: Exception) -> Answer:
@@ -121,13 +121,13 @@ def _judged(task: Task, store: Store, exc: Exception) -> Answer:
         from bench.memory import advice
 
         parts, said = advice(task)
-        return Answer("again", said, parts) if parts else _fail(task.job, store, said, traceback.format_exc())
-    return _fail(task.job, store, reason(exc), traceback.format_exc())
+        return Answer("again", said, parts) if parts else fail(task.job, store, said, traceback.format_exc())
+    return fail(task.job, store, reason(exc), traceback.format_exc())
 
 
 def lost(task: Task, why: str) -> Answer:
     """What it means that the process of an attempt died: it may go better, and is final only of the last one."""
-    return _fail(task.job, Store(task.place.store), why, "") if task.last else Answer("again", why)
+    return fail(task.job, Store(task.place.store), why) if task.last else Answer("again", why)
 
 
 def is_memory(exc: BaseException) -> bool:
@@ -163,11 +163,16 @@ def _unwritable(store: Store, exc: BaseException) -> Answer | None:
     return None
 
 
-def _fail(job: "Job", store: Store, error: str, trace: str) -> Answer:
+def fail(job: "Job", store: Store, error: str, trace: str = "") -> Answer:
     """Keep why a job failed. Where even that cannot be written, the run hears of it."""
     with contextlib.suppress(OSError):
-        store.fail(job.key, {"id": job.id, "key": job.key, "error": error, "traceback": trace, "when": now()})
+        store.fail(job.key, failure_facts(job, error, trace))
     return Answer("failed", error)
+
+
+def failure_facts(job: "Job", error: str, trace: str = "") -> dict[str, str]:
+    """What the store keeps of a failure."""
+    return {"id": job.id, "key": job.key, "error": error, "traceback": trace, "when": now()}
 
 
 def now() -> str:

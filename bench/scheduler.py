@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import NamedTuple
 
+from bench.attempt import fail
 from bench.claims import Claims, Watch
 from bench.config import Executor
 from bench.errors import BenchError
@@ -95,9 +96,8 @@ class _Run:
 
     def start(self) -> None:
         now = time.monotonic()
-        due = [one for one in self.later if one.at <= now and self.backend.room(one.task.job)]
-        for one in due:
-            if self.backend.room(one.task.job):
+        for one in list(self.later):
+            if one.at <= now and self.backend.room(one.task.job):
                 self.later.remove(one)
                 self.begin(one.task)
         if self.backend.ahead:
@@ -207,7 +207,7 @@ class _Run:
                 self.backend.kill(name)
                 del self.under[name]
                 job, why = under.task.job, f"killed {GRACE:.0f} s after its time limit of {limit:.0f} s"
-                self.store.fail(job.key, {"id": job.id, "key": job.key, "error": why, "traceback": ""})
+                fail(job, self.store, why)
                 self.failed(job, why)
 
     def stop(self, why: str) -> None:

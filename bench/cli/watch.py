@@ -125,6 +125,7 @@ def cancel(
     A pretraining stops at its next step, with a checkpoint; a cell at its next report. What waits for a pretraining is
     given up with it. JSON: {"id", "key", "state"}; state is cancelled, or asked where it has not stopped yet.
     """
+    from bench.attempt import failure_facts
     from bench.claims import Claims
 
     store, match = planned_cell(cell, grid, data)
@@ -136,7 +137,7 @@ def cancel(
     if holder and holder.dead:
         holder = None
     if holder is None:
-        store.fail(job.key, {"id": job.id, "key": job.key, "error": why, "traceback": ""})
+        store.fail(job.key, failure_facts(job, why))
     deadline = time.monotonic() + wait
     while holder and claims.holder(job.key) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -4,7 +4,7 @@ import pickle
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bench.attempt import lost, now
+from bench.attempt import fail, lost
 from bench.executors import Answer, Task
 from bench.executors._slurm_runs import Run, last_line, result
 from bench.store import Store
@@ -35,7 +35,7 @@ def ending(sent: Sent, store: Store) -> Answer | None:
         kind, told = pickle.loads(path.read_bytes())
         if kind == "success" and isinstance(told, Answer):
             return told
-        return _fail(sent.task, store, str(told).strip().split("\n")[-1], str(told))
+        return fail(sent.task.job, store, str(told).strip().split("\n")[-1], str(told))
     if store.record(key):
         return Answer("done")
     if failure := store.failure(key):
@@ -43,19 +43,11 @@ def ending(sent: Sent, store: Store) -> Answer | None:
     if not sent.own:
         return None
     if sent.state == "CANCELLED":
-        return _fail(sent.task, store, f"its job {sent.name} was cancelled in the queue")
+        return fail(sent.task.job, store, f"its job {sent.name} was cancelled in the queue")
     why = f"its job {sent.name} ended without a result ({sent.state or 'why is not known'})"
     why += ADVICE.get(sent.state, "").format(limit=limit(sent.task))
     why += f": {line}" if (line := last_line(sent.run.folder, sent.name)) else ""
     return lost(sent.task, why)
-
-
-def _fail(task: Task, store: Store, why: str, trace: str = "") -> Answer:
-    """Keep why a job failed that could not say it itself."""
-    facts = {"id": task.job.id, "key": task.job.key, "error": why, "traceback": trace, "when": now()}
-    with suppress(OSError):
-        store.fail(task.job.key, facts)
-    return Answer("failed", why)
 
 
 def limit(task: Task) -> str:

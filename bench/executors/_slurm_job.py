@@ -16,7 +16,7 @@ from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
 
-from bench.attempt import REQUEUE, WORKER, attempt, now
+from bench.attempt import REQUEUE, WORKER, attempt, fail
 from bench.claims import Claims
 from bench.executors import Answer, Task
 from bench.store import Store
@@ -155,9 +155,7 @@ class Notice:
             if not self.task.last:
                 return Answer("again", f"the cluster does not queue it again by itself ({exc})")
             why = f"the cluster does not queue it again ({exc})"
-        job = self.task.job
-        store.fail(job.key, {"id": job.id, "key": job.key, "error": why, "traceback": "", "when": now()})
-        return Answer("failed", why)
+        return fail(self.task.job, store, why)
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
