@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.collapse import PROBED, probe
 from bench.data.storage import Batch, Held, Images, open_images
@@ -156,6 +156,20 @@ def _never() -> str:
     return ""
 
 
+class _Objective(nn.Module):
+    """The method as Fabric has it. Its views come in a function, for Fabric takes in mixed precision what it is given
+    apart, and a View is not to be taken apart.
+    """
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, views: Callable[[], list[View]]) -> Tensor:
+        loss: Tensor = self.method(views())
+        return loss
+
+
 @dataclass(frozen=True)
 class _Loop:
     """All that a process of the pretraining needs; it is pickled to each."""
@@ -192,7 +206,7 @@ class _Loop:
         method.begin(corpus.places)
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             method = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)
-        wrapped, steps = fabric.setup(method, optimizer(method, self.recipe))
+        wrapped, steps = fabric.setup(_Objective(method), optimizer(method, self.recipe))
         run = self._resume(method, steps, fabric)
         method.train()
         began, first, saved = time.monotonic(), run.step, time.monotonic()
@@ -247,7 +261,7 @@ class _Loop:
                 last = number == len(parts) - 1 and place == len(pieces) - 1
                 share = len(piece[0].numbers) / len(part.numbers)
                 with fabric.no_backward_sync(wrapped, enabled=not last):
-                    loss = wrapped(list(piece)) * share / len(parts)
+                    loss = wrapped(functools.partial(list, piece)) * share / len(parts)
                     fabric.backward(loss)
                 total += loss.detach()
         if self.recipe.clip:
@@ -303,7 +317,7 @@ class _Loop:
             with zipfile.ZipFile(path) as archive:  # torch writes check sums and does not look at them
                 if damaged := archive.testzip():
                     raise ValueError(f"{damaged} is damaged")
-            state = torch.load(path, map_location=fabric.device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             run, saved, own = Run(state["step"], History(**state["history"])), state["method"], method.state_dict()
             if {k: v.shape for k, v in saved.items()} != {k: v.shape for k, v in own.items()}:
                 raise ValueError("the checkpoint is of another method")
