@@ -56,8 +56,9 @@ class MAE(Method):
             torch.rand(len(images), self.patches, device=images.device).argsort(1).tensor_split([self.kept], dim=1)
         )
         seen = encode(self.encoder, images, keep=keep)
-        blank = self.decoder.mask_token.expand(len(images), self.patches, -1)
-        sequence = torch.cat([self.project(seen.prefix), set_at_index(blank, keep, self.project(seen.patches))], dim=1)
+        shown = self.project(seen.patches)
+        blank = self.decoder.mask_token.to(shown.dtype).expand(len(images), self.patches, -1)  # bf16, where autocast is
+        sequence = torch.cat([self.project(seen.prefix), set_at_index(blank, keep, shown)], dim=1)
         decoded = self.decoder.decode(self.decoder.add_pos_embed(sequence))[:, seen.prefix.shape[1] :]
         wanted = get_at_index(patchify(images, self.encoder.patch), left_out)
         if self.normalise:
