@@ -22,10 +22,16 @@ def probe(encoder: Encoder, images: UInt8[Tensor, "n 3 s s"], side: int) -> dict
     device, found = next(encoder.parameters()).device, []
     encoder.eval()
     for part in images.split(64):
-        resized = F.interpolate(part.to(device), (side, side), mode="bilinear", antialias=True)
-        found.append(encoder(encoder.normalise(resized)).pooled.float())
+        found.append(encoder(encoder.normalise(resized(part.to(device), side))).pooled.float())
     encoder.train()
     return signs(torch.cat(found))
+
+
+def resized(images: UInt8[Tensor, "n 3 s s"], side: int) -> UInt8[Tensor, "n 3 {side} {side}"]:
+    """Images of `side` pixels (bilinear, antialiased). Of 8-bit images a CPU alone can do that."""
+    whole = images if images.device.type == "cpu" else images.float()
+    found = F.interpolate(whole, (side, side), mode="bilinear", antialias=True)
+    return found if found.dtype == torch.uint8 else found.round().byte()
 
 
 def signs(embeddings: Float[Tensor, "n d"]) -> dict[str, float]:

@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.checks import SIZE, pictures
-from bench.collapse import effective_rank, probe, signs, spread
+from bench.collapse import effective_rank, probe, resized, signs, spread
 from bench.encoders.timm import TimmEncoder
 
 
@@ -72,3 +73,20 @@ def test_a_probe_evaluates_whole_images_and_leaves_the_encoder_training():
         embeddings = encoder.eval()(encoder.normalise(whole)).pooled
     assert found == {name: pytest.approx(value, rel=1e-4) for name, value in signs(embeddings).items()}
     assert list(found) == ["effective_rank", "embedding_std"]
+
+
+class NoBytes(TorchDispatchMode):
+    """Refuses to resize 8-bit images, as a GPU does."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert "upsample" not in func.__name__ or args[0].dtype != torch.uint8, func
+        return func(*args, **(kwargs or {}))
+
+
+def test_elsewhere_than_on_a_cpu_images_are_resized_as_floats():
+    images = torch.from_numpy(pictures(4))
+    with NoBytes():
+        found = resized(images.to("meta"), 20)
+    assert (found.shape, found.dtype) == ((4, 3, 20, 20), torch.uint8)
+    rounded = torch.nn.functional.interpolate(images.float(), (20, 20), mode="bilinear", antialias=True).round()
+    assert (resized(images, 20) - rounded).abs().max() <= 1
