@@ -14,6 +14,7 @@ Pixels are floats in [0, 255] until they are normalised.
 import math
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -23,10 +24,12 @@ from torch import Tensor
 
 from bench.nn import View
 from bench.spec import Views
+from bench.transfer import sent
+from bench.view_matrices import blur_by_matrices, crop_by_matrices
 
 TRIES = 10  # torchvision's, before it falls back to a central crop
 SMALL = 144  # pixels; on a CPU smaller views are rendered 64 at once (fewer calls), larger ones singly (in the cache)
-DEVICE_CHUNK = 2**24  # pixels rendered at once on other devices, to bound the memory of intermediates
+DEVICE_CHUNK = 2**25  # pixels rendered at once on other devices, to bound the memory of intermediates
 
 Pixels = Float[Tensor, "n 3 h w"]  # in [0, 255]
 Factor = Float[Tensor, "n 1 1 1"]  # one number an image
@@ -49,23 +52,23 @@ def draw_views(
     are the images' places in the corpus (without: in the batch). A size of local crops that is not given is a
     `multiple` of pixels. Images in channels_last memory (as a decoder leaves them) are cropped faster.
     """
-    result = []
-    numbers = torch.arange(len(images)) if numbers is None else numbers
+    numbers = sent(torch.arange(len(images)) if numbers is None else numbers, images.device)
     local = views.local_size or max(1, round(size * 96 / 224 / multiple)) * multiple
-    autocast = torch.autocast(images.device.type, enabled=False)  # in bfloat16 the matrices would coarsen the pixels
-    for k in range(views.global_crops + views.local_crops):
-        draw = draw_parameters(len(images), images.shape[2:], views, k, generator)
-        side = size if k < views.global_crops else local
-        with autocast:
-            pixels = render(images, draw, side, views, mean, std)
-        boxes = draw.boxes.float() / torch.tensor(images.shape[2:]).repeat(2)
-        where = (boxes, draw.flips, numbers)
-        result.append(View(pixels, *(geometry.to(images.device) for geometry in where)))
-    return result
+    crops = range(views.global_crops + views.local_crops)
+    draws = [draw_parameters(len(images), images.shape[2:], views, k, generator) for k in crops]
+    rendered: list[Tensor] = []
+    for side, alike in groupby(crops, key=lambda k: size if k < views.global_crops else local):
+        together = Draw(*map(torch.cat, zip(*(draws[k] for k in alike), strict=True)))
+        with torch.autocast(images.device.type, enabled=False):  # in bfloat16 the matrices would coarsen the pixels
+            rendered += render(images, together, side, views, mean, std).split(len(images))
+    extent = torch.tensor(images.shape[2:]).repeat(2)
+    boxes = [sent(draw.boxes.float() / extent, images.device) for draw in draws]
+    flips = [sent(draw.flips, images.device) for draw in draws]
+    return [View(*parts, numbers) for parts in zip(rendered, boxes, flips, strict=True)]
 
 
 class Draw(NamedTuple):
-    """The random numbers of one view of each of b images, on the CPU."""
+    """The random numbers of one view of each of b images, on the CPU; or of several, one after the other."""
 
     boxes: Int64[Tensor, "b 4"]  # top, left, height, width in pixels of the source
     flips: Bool[Tensor, "b 2"]  # left to right, top to bottom
@@ -135,26 +138,38 @@ def _crop_boxes(
 @torch.no_grad()
 def render(
     images: UInt8[Tensor, "b 3 H W"], draw: Draw, size: int, views: Views, mean: Sequence[float], std: Sequence[float]
-) -> Float[Tensor, "b 3 {size} {size}"]:
+) -> Float[Tensor, "n 3 {size} {size}"]:
     """The views that `draw` describes, normalised. Chunks keep the intermediates in the cache, and small elsewhere."""
-    out = torch.empty(len(images), 3, size, size, device=images.device)
-    shift, scale = (255 * torch.tensor(c, device=images.device).view(3, 1, 1) for c in (mean, std))
+    out = torch.empty(len(draw.boxes), 3, size, size, device=images.device)
+    shift, scale = (sent(255 * torch.tensor(c).view(3, 1, 1), images.device) for c in (mean, std))
     taps = blur_taps(draw.sigma)
     step = _chunk(size, images.device)
-    for first in range(0, len(images), step):
+    soften = blur if images.device.type == "cpu" else blur_by_matrices
+    for first in range(0, len(out), step):
         part = slice(first, first + step)
         x, one = out[part], Draw(*(numbers[part] for numbers in draw))
-        crop(images[part], one.boxes, one.flips, x)
+        _cut(images, one, first, x)
         order, reach = one.order.tolist(), int((taps[part] > 0).any(0).sum()) - 1
-        factors, weights = (t.to(x.device)[..., None, None, None] for t in (one.factors, taps[part]))
+        factors, weights = (sent(t, x.device)[..., None, None, None] for t in (one.factors, taps[part]))
         for place in range(4):
             for kind, adjust in enumerate(JITTER):
                 _apply(adjust, x, [kinds[place] == kind for kinds in order], factors[:, kind])
         _apply(grey, x, one.grey.tolist())
-        _apply(partial(blur, reach=reach), x, (one.sigma > 0).tolist(), weights)
+        _apply(partial(soften, reach=reach), x, (one.sigma > 0).tolist(), weights)
         _apply(partial(solarise, threshold=255 * views.solarise_threshold), x, one.solarise.tolist())
         x.sub_(shift).div_(scale)
     return out
+
+
+def _cut(images: UInt8[Tensor, "b 3 H W"], draw: Draw, first: int, out: Pixels) -> None:
+    """Crop into `out` the views from number `first` on: b of them, one of each image, then b others."""
+    done = 0
+    while done < len(out):
+        image = (first + done) % len(images)
+        count = min(len(images) - image, len(out) - done)
+        rows = slice(done, done + count)
+        crop(images[image : image + count], draw.boxes[rows], draw.flips[rows], out[rows])
+        done += count
 
 
 def _chunk(size: int, device: torch.device) -> int:
@@ -168,7 +183,7 @@ def _apply(change: Callable[..., Tensor], x: Pixels, hit: list[bool], *parameter
     if len(rows) == len(x):
         change(x, *parameters)
     elif rows:
-        index = torch.tensor(rows, device=x.device)
+        index = sent(torch.tensor(rows), x.device)
         x.index_copy_(0, index, change(x.index_select(0, index), *(p.index_select(0, index) for p in parameters)))
 
 
@@ -188,30 +203,6 @@ def crop(
         resized = F.interpolate(box, out.shape[2:], mode="bilinear", antialias=True)
         out[i] = resized[0].flip([axis for axis, yes in zip((2, 1), flips[i].tolist(), strict=True) if yes])
     return None
-
-
-def crop_by_matrices(
-    images: UInt8[Tensor, "n 3 H W"], boxes: Int64[Tensor, "n 4"], flips: Bool[Tensor, "n 2"], out: Pixels
-) -> None:
-    """`crop` as two matrix products a batch, rounded only as float32 is (or TF32, if the caller allows it)."""
-    boxes, flips = boxes.to(images.device), flips.to(images.device)
-    rows = _resize_matrices(boxes[:, 0], boxes[:, 2], flips[:, 1], images.shape[2], out.shape[2])
-    columns = _resize_matrices(boxes[:, 1], boxes[:, 3], flips[:, 0], images.shape[3], out.shape[3])
-    out.copy_(rows[:, None] @ images.float() @ columns[:, None].mT)
-
-
-def _resize_matrices(
-    start: Int64[Tensor, " n"], length: Int64[Tensor, " n"], flip: Bool[Tensor, " n"], source: int, target: int
-) -> Float[Tensor, "n {target} {source}"]:
-    """Weights of the source's pixels for each target pixel: a triangle, widened by the scale where that shrinks."""
-    start, length, flip = (t[:, None, None] for t in (start, length, flip))
-    scale = length / target
-    steps = torch.arange(target, device=start.device)[:, None]
-    centres = (torch.where(flip, target - 1 - steps, steps) + 0.5) * scale
-    pixels = torch.arange(source, device=start.device) - start
-    weights = (1 - (pixels + 0.5 - centres).abs() / scale.clamp(min=1)).clamp(min=0)
-    weights *= (pixels >= 0) & (pixels < length)
-    return weights / weights.sum(-1, keepdim=True)
 
 
 def brightness(x: Pixels, factor: Factor) -> Pixels:
@@ -255,7 +246,8 @@ def hue(x: Pixels, turn: Factor) -> Pixels:
     base = red.lt(most).to(x.dtype).mul_(swapped.mul(2).sub_(1 / 3)).sub_(swapped)
     angle = middle.sub_(least).div_(chroma.mul(6).add_(1e-20)).add_(base).abs_()
     angle = angle.add_(turn[:, 0] % 1).frac_().mul_(6)
-    opposite = x.new_tensor([3, 2, 4]).view(3, 1, 1)  # of red's hue, then green's and blue's own, in sixths of a turn
+    opposite = torch.tensor([3, 2, 4], dtype=x.dtype)  # of red's hue, then green's and blue's own, in sixths of a turn
+    opposite = sent(opposite, x.device).view(3, 1, 1)
     share = (angle[:, None] - opposite).abs_().sub_(2).clamp_(-1, 0).mul_(chroma[:, None])
     torch.add(highest, share[:, 0], out=red)
     torch.sub(lowest[:, None], share[:, 1:], out=x[:, 1:])

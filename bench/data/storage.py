@@ -25,6 +25,7 @@ from bench.data.stream import Batch, Stream, spaced, steps
 from bench.errors import BenchError, reason
 from bench.files import write_whole
 from bench.random import generator
+from bench.transfer import sent
 
 __all__ = ["Batch", "Held", "Images", "Stream", "open_images", "verify", "write"]
 
@@ -108,7 +109,7 @@ class Held:
         return self._take(self._kept[spaced(len(self), count)])
 
     def _take(self, numbers: Tensor) -> UInt8[Tensor, "n 3 s s"]:
-        return self.images[numbers.to(self.images.device)].expand(-1, 3, -1, -1)
+        return self.images[sent(numbers, self.images.device)].expand(-1, 3, -1, -1)
 
 
 @dataclass(frozen=True)

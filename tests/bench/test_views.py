@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as reference
 
+from bench import view_matrices as matrices
 from bench import views as module
 from bench.spec import Views
 from bench.views import draw_parameters, draw_views, render
@@ -94,7 +95,7 @@ def test_a_crop_is_resized_as_torchvision_and_pillow_do(size: int) -> None:
     flips = torch.zeros(12, 2, dtype=torch.bool)
     eight_bit, exact = torch.empty(2, 12, 3, size, size)
     module.crop(images, boxes, flips, eight_bit)
-    module.crop_by_matrices(images, boxes, flips, exact)
+    matrices.crop_by_matrices(images, boxes, flips, exact)
     for i, box in enumerate(boxes.tolist()):
         where = {"size": [size, size], "antialias": True}
         assert torch.equal(eight_bit[i], reference.resized_crop(images[i], *box, **where).float())
@@ -107,7 +108,7 @@ def test_a_crop_is_resized_as_torchvision_and_pillow_do(size: int) -> None:
 def test_flips_are_alike_in_both_ways_to_crop() -> None:
     images, out = photographs(4, 50, 70), torch.empty(2, 4, 3, 32, 32)
     flips = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
-    for crop, target in zip((module.crop, module.crop_by_matrices), out, strict=True):
+    for crop, target in zip((module.crop, matrices.crop_by_matrices), out, strict=True):
         crop(images, draw_parameters(4, (50, 70), STILL, 0, seeded()).boxes, flips, target)
     assert (out[0] - out[1]).abs().max() < 1.1
 
@@ -277,7 +278,7 @@ def test_grey_images_stay_grey() -> None:
 
 
 def test_autocast_changes_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "crop", module.crop_by_matrices)  # the products of devices other than the CPU
+    monkeypatch.setattr(module, "crop", matrices.crop_by_matrices)  # the products of devices other than the CPU
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = first(photographs(4), BUSY)
     assert torch.equal(inside, first(photographs(4), BUSY))
