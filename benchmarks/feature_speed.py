@@ -1,9 +1,10 @@
 """Features, images a second: `extract` of the protocols against the library's own forward at the same batch.
 
 The library's side is what a user would write: the model in evaluation mode without gradients, on batches that are
-normalised already. `extract` starts from 8-bit images, and gives maps and the pooled vector.
+normalised already, and on the GPU if there is one. `extract` starts from 8-bit images in memory, and gives maps and the
+pooled vector.
 
-    python benchmarks/feature_speed.py [--size 224] [--images 32]
+    python benchmarks/feature_speed.py [--size 224] [--images 32] [--device cuda]
 """
 
 import argparse
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from _clock import synchronize
 
 from bench.protocols import _data
 from bench.random import seed_library
@@ -28,9 +30,10 @@ MODELS = {  # plug-in, backbone, and the library's own forward
 }
 
 
-def rate(function, count):
+def rate(function, count, device):
     began = time.perf_counter()
     function()
+    synchronize(device)
     return count / (time.perf_counter() - began)
 
 
@@ -40,14 +43,16 @@ def main():
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     _data.BATCH = asked.batch
     images = np.random.default_rng(0).integers(0, 256, (asked.images, 3, asked.size, asked.size), np.uint8)
-    context = SimpleNamespace(device="cpu", cache=Path(), progress=lambda *_: None)
+    context = SimpleNamespace(device=asked.device, cache=Path(), progress=lambda *_: None)
     for title, (name, backbone, forward) in MODELS.items():
         seed_library(title)
         encoder = discover().get("method", name, where="benchmark").load().build(backbone, None, asked.size).eval()
-        ready = encoder.normalise(torch.from_numpy(images)).split(asked.batch)
+        encoder = encoder.to(asked.device)
+        ready = encoder.normalise(torch.from_numpy(images).to(asked.device)).split(asked.batch)
 
         def theirs(model=encoder.model, forward=forward, ready=ready):
             with torch.inference_mode():
@@ -59,7 +64,8 @@ def main():
 
         ours()
         theirs()
-        rows = [(rate(ours, asked.images), rate(theirs, asked.images)) for _ in range(asked.rounds)]
+        synchronize(asked.device)
+        rows = [tuple(rate(side, asked.images, asked.device) for side in (ours, theirs)) for _ in range(asked.rounds)]
         ratios = [a / b for a, b in rows]
         speeds = [statistics.median(column) for column in zip(*rows, strict=True)]
         print(

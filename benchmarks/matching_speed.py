@@ -1,6 +1,7 @@
 """How near the best, and how fast, graph matching is solved: linear assignment, our two solvers, and pygmtools' RRWM.
 
-python benchmarks/matching_speed.py            (pip install pygmtools for its line; about two minutes)
+python benchmarks/matching_speed.py                (pip install pygmtools for its line; about two minutes)
+python benchmarks/matching_speed.py --device cuda  (affinities on a GPU: the way to the CPU and back, and search there)
 
 Three families of graphs of 16 nodes, with 5 nearest neighbours each and Gumbel(0, 1) noise on all affinities, as
 LVM-Med solves them: `early`, views as far apart as an untrained encoder leaves them; `late`, views nearly alike;
@@ -14,6 +15,7 @@ import platform
 import time
 
 import torch
+from _clock import synchronize
 from torch.nn.functional import normalize
 
 from bench.matching import tabu
@@ -32,7 +34,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graphs", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
+    if asked.device != "cpu":
+        on_gpu(asked)
+        return
     torch.set_num_threads(1)
     solvers = {
         "linear assignment": {"mode": "linear"},
@@ -59,6 +65,20 @@ def main():
         problem = instances(family, asked.graphs)
         walls = [min(clock(problem, threads) for _ in range(asked.repeats)) for threads in (1, 2)]
         print(f"{asked.graphs} graphs, {family}: {walls[0]:.1f} ms with one thread, {walls[1]:.1f} ms with two")
+
+
+def on_gpu(asked):
+    """Milliseconds a batch of affinities that lie on a GPU, and the gap of both solvers."""
+    print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}, {torch.get_num_threads()} threads of the CPU")
+    for family in FAMILIES:
+        problem = instances(family, asked.graphs)
+        best = best_known(problem)
+        for graphs in (16, 64, asked.graphs):
+            part = [x[:graphs].to(asked.device) for x in problem]
+            for name, options in {"tabu, there and back": {}, "torch": {"solver": "torch"}}.items():
+                below = gap([x.cpu() for x in part], best[:graphs], options)
+                times = [timed(part, options, time.perf_counter) * graphs / 1e3 for _ in range(asked.repeats + 1)][1:]
+                print(f"{family:10} {graphs:4} graphs, {name:20} {min(times):7.2f} ms, gap {100 * below.mean():.3f} %")
 
 
 def instances(family, graphs):
@@ -99,6 +119,7 @@ def cost(problem, options, repeats):
 def timed(problem, options, now):
     began = now()
     solve(*problem, **options)
+    synchronize(problem[0].device.type)
     return 1e6 * (now() - began) / len(problem[0])
 
 

@@ -6,6 +6,8 @@ heads, loss and optimiser. The sides take turns, and a ratio is of neighbouring 
 
     python benchmarks/method_speed.py                     every method against SimCLR
     python benchmarks/method_speed.py --plain             barlow_twins, dino and vicregl against their plain scripts
+    python benchmarks/method_speed.py --device cuda --backbone resnet50 --tokens vit_small_patch16_224 --size 224 \\
+        --batch 128 --steps 10 --rounds 1                 with the methods' own heads, all turns in one process
 """
 
 import argparse
@@ -22,6 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from _clock import Clock, needed
 
 from bench.data.cache import decoded
 from bench.data.phantom import draw
@@ -32,7 +35,7 @@ from bench.registry import discover
 from bench.sources import folder_cases
 
 RESNET, VIT = "resnet18", "vit_tiny_patch16_224 patch_size=8"
-# Heads of a size that two cores can train; the same on both sides. Everything else is the method's default.
+# Heads of a size that two cores can train; the same on both sides. All else, and on a GPU these too, are the defaults.
 SMALLER = {
     "barlow_twins": {"dim": 2048},
     "vicreg": {"dim": 2048},
@@ -44,24 +47,26 @@ NAMES = [p.name for p in discover().all("method") if p.decorator == "ssl_method"
 
 
 def engine(name, backbone, files, asked, folder):
-    """Images a second of the engine, after one step that is not counted."""
+    """Images a second of the engine."""
     from bench.run import build_method
 
     plugin = discover().get("method", name, where="benchmark")
-    needed = (asked.steps + 1) * asked.batch
+    count = needed(asked.device, asked.batch, asked.steps)
     recipe = Pretrain(backbone=backbone, image_size=asked.size, batch_size=asked.batch, epochs=1)
-    images = decoded((files * (needed // len(files) + 1))[:needed], recipe.sources, "benchmark", folder)
-    entry = MethodEntry(name, plugin, settings(plugin, SMALLER.get(name, {}), "benchmark"), recipe, {})
-    clock = []
+    images = decoded((files * (count // len(files) + 1))[:count], recipe.sources, "benchmark", folder)
+    heads = SMALLER.get(name, {}) if asked.device == "cpu" else {}
+    entry = MethodEntry(name, plugin, settings(plugin, heads, "benchmark"), recipe, {})
+    clock = Clock(asked.device, asked.batch, asked.steps)
     pretrain(
         partial(build_method, entry, "random"),
         images,
         recipe,
         views=replace(plugin.load().views),
         seed=0,
-        progress=lambda what, done, of: clock.append(time.perf_counter()),
+        device=asked.device,
+        progress=clock,
     )
-    return asked.steps * asked.batch / (clock[-1] - clock[0])
+    return clock.rate
 
 
 def barlow_twins(size, encoder):
@@ -158,8 +163,23 @@ def plain(name, files, asked):
     return asked.steps * asked.batch / (time.perf_counter() - began)
 
 
+def measured(asked, side, name, backbone):
+    """Images a second, and peak memory in MB: of this process, or of the GPU."""
+    folder = Path(asked.folder)
+    files = [case.image for case in folder_cases(folder / "brain_tumor")]
+    if asked.device != "cpu":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    speed = plain(name, files, asked) if side == "plain" else engine(name, backbone, files, asked, folder)
+    if asked.device != "cpu":
+        return speed, torch.cuda.max_memory_allocated() / 2**20
+    return speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def turn(asked, side, name, backbone):
-    """One measurement in a process of its own: images a second, and peak memory in MB."""
+    """One measurement; on a CPU in a process of its own, whose memory is then its own."""
+    if asked.device != "cpu":
+        return measured(asked, side, name, backbone)
     said = [sys.executable, __file__, "--turn", side, name, backbone, "--folder", asked.folder]
     said += ["--size", str(asked.size), "--batch", str(asked.batch), "--steps", str(asked.steps)]
     done = subprocess.run(said, capture_output=True, text=True, check=True)
@@ -185,25 +205,25 @@ def main():
     parser.add_argument("--steps", type=int, default=24, help="counted; a loader has some batches ready before")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--methods", nargs="*", default=NAMES)
-    parser.add_argument("--plain", action="store_true", help="against the plain scripts")
+    parser.add_argument("--backbone", default=RESNET)
+    parser.add_argument("--tokens", default=VIT, help="the backbone of methods that need a transformer")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--plain", action="store_true", help="against the plain scripts, which are for a CPU")
     parser.add_argument("--folder", default="", help=argparse.SUPPRESS)
     parser.add_argument("--turn", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     if asked.turn:
-        side, name, backbone = asked.turn
-        folder = Path(asked.folder)
-        files = [case.image for case in folder_cases(folder / "brain_tumor")]
-        speed = plain(name, files, asked) if side == "plain" else engine(name, backbone, files, asked, folder)
-        print(json.dumps([speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+        print(json.dumps(measured(asked, *asked.turn)))
         return
     with tempfile.TemporaryDirectory() as folder:
         asked.folder = folder
         draw(discover().get("task", "brain_tumor", where="benchmark").load(), Path(folder) / "brain_tumor", cases=256)
-        print(f"{asked.size} px, batch {asked.batch}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+        device = torch.cuda.get_device_name() if asked.device != "cpu" else f"{torch.get_num_threads()} threads"
+        print(f"{asked.size} px, batch {asked.batch}, {device}, torch {torch.__version__}")
         for name in [n for n in asked.methods if n in PLAIN] if asked.plain else asked.methods:
             tokens = discover().get("method", name, where="benchmark").info.get("needs") == "tokens"
-            backbone = VIT if tokens else RESNET
+            backbone = asked.tokens if tokens else asked.backbone
             other = ("plain", name, RESNET) if asked.plain else ("engine", "simclr", backbone)
             compare(asked, name, ("engine", name, backbone), other)
 

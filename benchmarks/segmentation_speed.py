@@ -2,7 +2,7 @@
 
 The script: segmentation-models-pytorch's Unet with its own ResNet-50, PIL images and masks resized in a DataLoader of
 two workers, the same loss, optimiser, clipping, batch and size. Both see the same files; they take turns, each trains
-for one epoch of as many images, and decoding counts for both.
+for one epoch of as many images, and decoding counts for both. On a GPU each trains on a few images first, uncounted.
 
     python benchmarks/segmentation_speed.py --data FOLDER --count 96    (FOLDER holds kvasir/; default: a phantom)
     python benchmarks/segmentation_speed.py --cache --data FOLDER       (FOLDER holds isic2018/)
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _clock import synchronize
 from torch.nn import functional
 
 from bench.data.phantom import draw
@@ -46,14 +47,18 @@ class Files(torch.utils.data.Dataset):
         return pixels, torch.from_numpy(np.array(mask) >= 128).long()
 
 
-def plain_script(cases, size, batch, backbone):
+def plain_script(cases, asked):
     """Images a second of an epoch."""
     import segmentation_models_pytorch as smp
 
-    model = smp.Unet(backbone, encoder_weights=None, classes=2)
+    size, batch, device = asked.size, asked.batch, asked.device
+    model = smp.Unet(asked.backbone, encoder_weights=None, classes=2).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     began = time.perf_counter()
-    for images, truth in torch.utils.data.DataLoader(Files(cases, size), batch, shuffle=True, num_workers=2):
+    for images, truth in torch.utils.data.DataLoader(
+        Files(cases, size), batch, shuffle=True, num_workers=asked.workers
+    ):
+        images, truth = images.to(device), truth.to(device)
         logits = model(images)
         likely, shown = logits.softmax(1), functional.one_hot(truth, 2).movedim(3, 1)
         both, sizes = (likely * shown).sum((0, 2, 3)), (likely + shown).sum((0, 2, 3))
@@ -62,18 +67,21 @@ def plain_script(cases, size, batch, backbone):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
+    synchronize(device)
     return len(cases) / (time.perf_counter() - began)
 
 
-def ours(cases, info, size, batch, backbone, folder):
+def ours(cases, info, asked, folder):
     """Images a second of the first epoch, with decoding; and of the second, without."""
-    model = Segmenter(TimmEncoder(backbone, image_size=size), 2).to(memory_format=torch.channels_last)
-    trainer, draws = Trainer(model, 1e-3, batch, 1.0, "cpu"), generator("benchmark")
+    size, device = asked.size, asked.device
+    model = Segmenter(TimmEncoder(asked.backbone, image_size=size), 2).to(device, memory_format=torch.channels_last)
+    trainer, draws = Trainer(model, 1e-3, asked.batch, 1.0, device), generator("benchmark")
     speeds = []
     for _ in range(2):
         began = time.perf_counter()
         data = slices(cases, info, size, "benchmark", folder)
         trainer.epoch(data, epoch_order(np.ones(len(cases), bool), False, draws))
+        synchronize(device)
         speeds.append(len(cases) / (time.perf_counter() - began))
     return speeds
 
@@ -87,9 +95,12 @@ def training(asked, folder):
     splits = task.splits(data)
     cases = [*splits.train, *splits.val, *splits.test][: asked.count]
     rows = []
+    if asked.device != "cpu":
+        ours(cases[: asked.batch], task.info, asked, folder / "warm")
+        plain_script(cases[: asked.batch], asked)
     for number in range(asked.rounds):
-        first, second = ours(cases, task.info, asked.size, asked.batch, asked.backbone, folder / f"{number}")
-        plain = plain_script(cases, asked.size, asked.batch, asked.backbone)
+        first, second = ours(cases, task.info, asked, folder / f"{number}")
+        plain = plain_script(cases, asked)
         rows.append((first / plain, second / plain))
         print(
             f"{first:.2f} images/s ({second:.2f} in the second epoch), script {plain:.2f}: {first / plain:.2f}",
@@ -134,6 +145,8 @@ def main():
     parser.add_argument("--count", type=int, default=96, help="images")
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2, help="of the script's DataLoader")
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         (caching if asked.cache else training)(asked, Path(folder))

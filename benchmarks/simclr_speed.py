@@ -1,9 +1,12 @@
 """SimCLR pretraining, images a second: this engine against the plainest script a user would write with lightly.
 
 The script: SimCLRTransform on PIL images in a DataLoader of two workers, the same timm encoder, head, loss, optimiser,
-batch and size. Both see the same image files; the two take turns, and the ratio is of neighbouring runs.
+batch and size. Both see the same image files; the two take turns, and the ratio is of neighbouring runs. On a GPU the
+script has bf16 too, and a third side takes its turn: the same steps on two views that lie on the GPU for good, which is
+what no loading at all would give.
 
     python benchmarks/simclr_speed.py --size 64 --images FOLDER     (default: a phantom of brain_tumor)
+    python benchmarks/simclr_speed.py --size 224 --batch 256 --backbone resnet50 --workers 16
 """
 
 import argparse
@@ -13,19 +16,23 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from _clock import Clock, needed, synchronize, warm
 
 from bench.data.cache import decoded
 from bench.data.phantom import draw
 from bench.entries import MethodEntry, settings
+from bench.nn import View
+from bench.optim import optimizer
 from bench.pretrain import pretrain
 from bench.recipes import Pretrain
 from bench.registry import discover
 from bench.sources import folder_cases
 
 
-def plain_script(files, size, batch, steps, device):
-    """Images a second of `steps` steps, after one step that is not counted."""
+def plain_script(files, asked):
+    """Images a second."""
     import timm
     from lightly.loss import NTXentLoss
     from lightly.models.modules.heads import SimCLRProjectionHead
@@ -34,7 +41,7 @@ def plain_script(files, size, batch, steps, device):
 
     class Files(torch.utils.data.Dataset):
         def __init__(self):
-            self.transform = SimCLRTransform(input_size=size)
+            self.transform = SimCLRTransform(input_size=asked.size)
 
         def __len__(self):
             return len(files)
@@ -42,45 +49,73 @@ def plain_script(files, size, batch, steps, device):
         def __getitem__(self, index):
             return self.transform(Image.open(files[index]).convert("RGB"))
 
-    backbone = timm.create_model("resnet18", num_classes=0).to(device)
-    head = SimCLRProjectionHead(512, 2048, 128).to(device)
+    device = asked.device
+    backbone = timm.create_model(asked.backbone, num_classes=0).to(device)
+    head = SimCLRProjectionHead(backbone.num_features, 2048, 128).to(device)
     criterion = NTXentLoss(0.1)
     optimiser = torch.optim.AdamW([*backbone.parameters(), *head.parameters()], lr=1e-3)
     loader = torch.utils.data.DataLoader(
-        Files(), batch, shuffle=True, drop_last=True, num_workers=2, persistent_workers=True
+        Files(), asked.batch, shuffle=True, drop_last=True, num_workers=asked.workers, persistent_workers=True
     )
-    done, began = 0, 0.0
+    clock, done = Clock(device, asked.batch, asked.steps), 0
     while True:
-        for first, second in loader:
-            if done == 1:
-                began = time.perf_counter()
-            loss = criterion(head(backbone(first.to(device))), head(backbone(second.to(device))))
+        for views in loader:
+            first, second = (view.to(device) for view in views)
+            with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
+                loss = criterion(head(backbone(first)), head(backbone(second)))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             loss.item()
             done += 1
-            if done == steps + 1:
-                return steps * batch / (time.perf_counter() - began)
+            clock("images", done * asked.batch, 0)
+            if done == asked.steps + warm(device):
+                return clock.rate
 
 
-def ours(images, recipe, device, steps):
-    """Images a second of `steps` steps of the engine, after one step that is not counted."""
+def entry(recipe):
+    plugin = discover().get("method", "simclr", where="benchmark")
+    return MethodEntry("simclr", plugin, settings(plugin, {}, "benchmark"), recipe, {})
+
+
+def ours(images, recipe, asked):
+    """Images a second of the engine."""
     from bench.run import build_method
 
-    plugin = discover().get("method", "simclr", where="benchmark")
-    entry = MethodEntry("simclr", plugin, settings(plugin, {}, "benchmark"), recipe, {})
-    clock = []
+    clock, one = Clock(asked.device, asked.batch, asked.steps), entry(recipe)
     pretrain(
-        partial(build_method, entry, "random"),
+        partial(build_method, one, "random"),
         images,
         recipe,
-        views=plugin.load().views,
+        views=one.plugin.load().views,
         seed=0,
-        device=device,
-        progress=lambda what, done, of: clock.append(time.perf_counter()),
+        device=asked.device,
+        progress=clock,
     )
-    return steps * recipe.batch_size / (clock[steps] - clock[0])
+    return clock.rate
+
+
+def without_loading(recipe, asked):
+    """Images a second of the engine's network, loss, optimiser and precision on two views that never change."""
+    from bench.run import build_method
+
+    method = build_method(entry(recipe), "random").to(asked.device, memory_format=torch.channels_last).train()
+    optimiser, where = optimizer(method, recipe), (torch.zeros(asked.batch, n, device=asked.device) for n in (4, 2, 1))
+    boxes, flips, numbers = where
+    shape = (asked.batch, 3, asked.size, asked.size)
+    views = [View(torch.randn(shape, device=asked.device), boxes, flips.bool(), numbers[:, 0].long()) for _ in range(2)]
+    for step in range(warm(asked.device) + asked.steps):
+        if step == warm(asked.device):
+            synchronize(asked.device)
+            began = time.perf_counter()
+        with torch.autocast(asked.device, torch.bfloat16, enabled=asked.device != "cpu"):
+            loss = method(views)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        method.logged.clear()
+    synchronize(asked.device)
+    return asked.steps * asked.batch / (time.perf_counter() - began)
 
 
 def main():
@@ -90,6 +125,8 @@ def main():
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=Path, help="folder of images")
+    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--workers", type=int, default=2, help="of the script's DataLoader; 0: no script")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -98,23 +135,29 @@ def main():
             images = Path(folder) / "brain_tumor"
             draw(discover().get("task", "brain_tumor", where="benchmark").load(), images, cases=512)
         files = [case.image for case in folder_cases(images)]
-        epochs = -(-(asked.steps + 1) // (len(files) // asked.batch))
-        recipe = Pretrain(backbone="resnet18", image_size=asked.size, batch_size=asked.batch, epochs=epochs)
-        needed = (asked.steps + 1) * asked.batch  # the engine runs whole epochs: one of just as many images, if it can
+        count = needed(asked.device, asked.batch, asked.steps)  # of one epoch: the engine runs whole ones
+        recipe = Pretrain(backbone=asked.backbone, image_size=asked.size, batch_size=asked.batch, epochs=1)
         began = time.perf_counter()
         array = decoded(files, recipe.sources, "benchmark", Path(folder))
         print(f"{len(files)} images decoded once, to {recipe.sources} px, in {time.perf_counter() - began:.1f} s")
+        array = array[:count] if count <= len(array) else array[np.arange(count) % len(array)]
         rows = []
         for _ in range(asked.rounds):
-            mine = ours(array[:needed], recipe, asked.device, asked.steps)
-            plain = plain_script(files, asked.size, asked.batch, asked.steps, asked.device)
-            rows.append((mine, plain))
+            mine = ours(array, recipe, asked)
+            plain = plain_script(files, asked) if asked.workers else float("nan")
+            bare = without_loading(recipe, asked) if asked.device != "cpu" else float("nan")
+            rows.append((mine / plain, mine / bare))
             print(
-                f"{asked.size} px: bench {mine:.1f} images/s, plain lightly {plain:.1f}, ratio {mine / plain:.2f}",
+                f"{asked.size} px: bench {mine:.1f} images/s, plain lightly {plain:.1f}, ratio {mine / plain:.2f};"
+                f" without loading {bare:.1f}, ratio {mine / bare:.3f}",
                 flush=True,
             )
-    ratio = statistics.median(a / b for a, b in rows)
-    print(f"median ratio {ratio:.2f} ({asked.device}, {torch.get_num_threads()} threads, torch {torch.__version__})")
+    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
+    device = torch.cuda.get_device_name() if asked.device != "cpu" else "cpu"
+    print(
+        f"{asked.backbone}, batch {asked.batch}: median ratio {medians[0]:.2f} to the script ({asked.workers} workers),"
+        f" {medians[1]:.3f} to no loading ({device}, {torch.get_num_threads()} threads, torch {torch.__version__})"
+    )
 
 
 if __name__ == "__main__":

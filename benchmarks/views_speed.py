@@ -1,6 +1,7 @@
 """CPU time of a random view: `bench.views` against lightly's SimCLRTransform on Pillow images.
 
     python benchmarks/views_speed.py [--threads 1] [--batch 64] [--repeats 10]
+    python benchmarks/views_speed.py --device cuda --batch 256       ours alone, on a GPU
 
 Both sides start from decoded images and end with two batches of normalised views: ours from one call, lightly's from
 one call an image and `torch.stack`, as a DataLoader worker does it. CPU time is summed over all threads; each number is
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from _clock import synchronize
 from lightly.transforms import SimCLRTransform
 from lightly.transforms.utils import IMAGENET_NORMALIZE
 from torchvision.transforms.v2.functional import to_pil_image
@@ -46,6 +48,22 @@ def contestants(size: int, source: int, batch: int) -> dict[str, Callable[[], ob
     return {"lightly": lightlys, "ours": lambda: ours(images), "ours, channels_last": lambda: ours(interleaved)}
 
 
+def on_gpu(options: argparse.Namespace) -> None:
+    """Milliseconds of two views of a batch: until the GPU has them, and until the program may go on."""
+    for size, source in SIZES:
+        images, generator = photographs(options.batch, source).to(options.device), torch.Generator().manual_seed(0)
+        spent = []
+        for _ in range(options.repeats + 2):
+            synchronize(options.device)
+            began = time.perf_counter()
+            draw_views(images, Views(), size, **IMAGENET_NORMALIZE, generator=generator)
+            asked = time.perf_counter() - began
+            synchronize(options.device)
+            spent.append((time.perf_counter() - began, asked))
+        done, asked = (1000 * sorted(column)[len(column) // 2] for column in zip(*spent[2:], strict=True))
+        print(f"{source} to {size} px, batch {options.batch}: two views in {done:.2f} ms, asked for in {asked:.2f} ms")
+
+
 def least(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, tuple[float, float]]:
     """Least CPU and least wall seconds of each function; the first call does not count."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
@@ -64,7 +82,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    if options.device != "cpu":
+        on_gpu(options)
+        return
     torch.set_num_threads(options.threads)
     torch.empty(31 * 2**18).fill_(0)  # freed at once: malloc now keeps what it is given back, as in a training process
     print(f"microseconds a view, batch {options.batch}, {options.threads} threads, torch {torch.__version__}")
