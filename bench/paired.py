@@ -9,10 +9,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 EXACT = 1 << 19  # sums, with those that are equal still apart, up to which all are looked at: some 0.1 s, 10 MB
 FLIPS = 99_999  # random ones where there are more: a p-value of 0.05 is then within 0.0014, nineteen times in twenty
+FIRST = 9_999  # of them, where there are many pairs; plain by then are those of which none, or over a tenth, are so far
+FEW = 14  # units, of which all flips are looked at
+PAIRS = 200  # up to which none is enough: of more, Holm's correction would bring the least p-value near 0.05
 ROUNDING = 1e-12  # differences, as a share of what they are between, that come of adding in another order
 _SAME = 9  # decimals, in units of the largest difference, to which sums are compared
 _CHUNK = 1 << 18  # signs drawn at a time
@@ -31,8 +34,9 @@ def sign_flip(differences: Float[np.ndarray, " cases"], *, flips: int = FLIPS, s
 
     The share of all sign flips whose mean lies as far from 0 as that of `differences`: exact where few sums can come
     out, as with few cases or values that are right or wrong (where it is McNemar's exact test); else of `flips` random
-    ones it is (b + 1) / (flips + 1), b of which do. Nothing is drawn from cases, so strata change nothing. It depends
-    on the values and the seed, not on the order of the cases, nor on which method comes first.
+    ones it is (b + 1) / (flips + 1), b of which do. Nothing is drawn from cases, so strata change nothing; of several
+    cases of a patient give the sum. It depends on the values and the seed, not on the order of the cases, nor on which
+    method comes first.
 
     Defined ends: all differences 0 give 1; fewer than two cases cannot be tested, nan. Raises ValueError for
     differences that are not finite.
@@ -59,7 +63,7 @@ def _every_sum(sizes: Float[np.ndarray, " cases"]) -> tuple[np.ndarray, np.ndarr
     over seeds, has few sizes and few sums, whatever the number of cases.
     """
     _, first, counts = np.unique(np.round(sizes, 12), return_index=True, return_counts=True)
-    if len(counts) > math.log2(EXACT):  # each size doubles the sums, unless some are equal, and trying takes time
+    if len(counts) > math.log2(EXACT):  # each doubles the sums, unless some are equal; trying takes time
         return None
     sums: np.ndarray = np.zeros(1)
     weights: np.ndarray = np.ones(1)
@@ -81,11 +85,70 @@ def _as_far(sizes: Float[np.ndarray, " cases"], observed: float, flips: int, see
     total, count = sizes.sum(), 0
     rows = max(1, _CHUNK // len(sizes))
     for start in range(0, flips, rows):
-        shape = (min(rows, flips - start), len(sizes))
-        bits = np.frombuffer(generator.bytes(math.prod(shape) // 8 + 1), np.uint8)  # a bit costs less than a number
-        plus = np.unpackbits(bits, count=math.prod(shape)).reshape(shape)
+        plus = _signs(min(rows, flips - start), len(sizes), generator)
         count += int(np.count_nonzero(np.abs(2 * (plus @ sizes) - total) >= observed))
     return count
+
+
+def sign_flips_between(
+    values: Float[np.ndarray, "methods units"],
+    i: Int[np.ndarray, " pairs"],
+    j: Int[np.ndarray, " pairs"],
+    *,
+    roughly: Bool[np.ndarray, " pairs"] | None = None,
+    seed: int = 0,
+) -> Float[np.ndarray, " pairs"]:
+    """The p-value of `sign_flip` of each two methods, `i` and `j`; its cost grows with methods, hardly with pairs.
+
+    All pairs get the same signs: every one for up to `FEW` units, else random ones, `FLIPS` of them, or `FIRST` for
+    pairs that are wanted `roughly` or plain by then. It depends on the order of the units.
+    """
+    few = values.shape[1] <= FEW
+    first = 2 ** (values.shape[1] - 1) if few else FIRST
+    generator = np.random.Generator(np.random.PCG64(seed))
+    count = _as_far_between(values, i, j, first, None if few else generator)
+    if few:  # of a sum and its mirror image one is looked at
+        return count / first
+    p = (count + 1) / (first + 1)
+    rough = np.zeros(len(i), bool) if roughly is None else roughly
+    left = np.flatnonzero((count <= first / 10) & ~rough)
+    left = left if len(i) > PAIRS else left[count[left] > 0]
+    if len(left):
+        own, places = np.unique(np.concatenate([i[left], j[left]]), return_inverse=True)
+        one, other = np.split(places, 2)
+        more = _as_far_between(values[own], one, other, FLIPS - first, generator)
+        p[left] = (count[left] + more + 1) / (FLIPS + 1)
+    return p
+
+
+def _as_far_between(
+    values: Float[np.ndarray, "methods units"],
+    i: Int[np.ndarray, " pairs"],
+    j: Int[np.ndarray, " pairs"],
+    flips: int,
+    generator: np.random.Generator | None,
+) -> Int[np.ndarray, " pairs"]:
+    """How many sign flips have a sum at least as far from 0 as that of each pair; without generator, of all flips."""
+    units = values.shape[1]
+    columns, total = np.ascontiguousarray(values.T), values.sum(axis=1)
+    largest = np.array([np.abs(values[a] - values[b]).max() for a, b in zip(i, j, strict=True)])
+    least = np.abs(total[i] - total[j]) - 10.0**-_SAME * units * largest  # ties count, however rounded
+    rows, count = max(1, _CHUNK // units), np.zeros(len(i), np.int64)
+    for start in range(0, flips, rows):
+        n = min(rows, flips - start)
+        if generator is None:
+            plus = (np.arange(start, start + n)[:, None] >> np.arange(units) & 1).astype(np.float64)
+        else:
+            plus = _signs(n, units, generator)
+        sums = 2 * (plus @ columns) - total
+        count += np.count_nonzero(np.abs(sums[:, i] - sums[:, j]) >= least, axis=0)
+    return count
+
+
+def _signs(rows: int, columns: int, generator: np.random.Generator) -> Float[np.ndarray, "rows columns"]:
+    """Zeros and ones at random; a bit costs less than a number."""
+    bits = np.frombuffer(generator.bytes(rows * columns // 8 + 1), np.uint8)
+    return np.unpackbits(bits, count=rows * columns).reshape(rows, columns).astype(np.float64)
 
 
 def bootstrap_p(drawn: Float[np.ndarray, " resamples"], value: float, cases: int) -> float:

@@ -1,7 +1,8 @@
-"""What tests of detections share: images with objects and what a detector of middling skill finds in them."""
+"""What tests share: images with objects and what a middling detector finds in them; intervals by plain loops."""
 
 import numpy as np
 import pytest
+from scipy.stats import norm, t
 
 from bench.detections import Found
 
@@ -42,3 +43,52 @@ def _image(generator, crowd, *, empty, blind):
     others = np.concatenate([generator.integers(0, 4, 3), np.zeros(crowd, np.int64)])
     boxes, labels = np.concatenate([near, far]).astype(np.float32), np.concatenate([np.tile(own, 2)[seen], others])
     return (boxes[:0], labels[:0], (truth, own)) if blind else (boxes, labels, (truth, own))
+
+
+# ---------------------------------------------------------------------------------------------- means over seeds
+
+
+@pytest.fixture(scope="session")
+def squares():
+    """`squares(values)`: variances of the mean of (seeds, cases) by the sums of Searle et al. 1992, section 4.2.
+
+    They are those that seeds and cases give, each with the rest in it and its degrees of freedom; of one seed only
+    cases count.
+    """
+
+    def by_loops(values):
+        seeds, cases = np.shape(values)
+        whole = sum(values[s][c] for s in range(seeds) for c in range(cases)) / seeds / cases
+        rows = [sum(values[s][c] for c in range(cases)) / cases for s in range(seeds)]
+        columns = [sum(values[s][c] for s in range(seeds)) / seeds for c in range(cases)]
+        of_cases = seeds * sum((m - whole) ** 2 for m in columns) / (cases - 1)
+        if seeds == 1:
+            return (0.0, of_cases / cases), (0, cases - 1)
+        of_seeds = cases * sum((m - whole) ** 2 for m in rows) / (seeds - 1)
+        return (of_seeds / seeds / cases, of_cases / seeds / cases), (seeds - 1, cases - 1)
+
+    return by_loops
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    """`recipe(mean, drawn, squares, free)`: the interval that `bench.crossed` says, from other random numbers.
+
+    `drawn` are resampled means; `squares` and `free` as the fixture of that name gives; `biased` as in the package.
+    """
+
+    def ends(mean, drawn, squares, free, *, level=0.95, biased=False):
+        seeds, cases = squares
+        if seeds + cases == 0:
+            return mean, mean
+        freedom = sum(squares) ** 2 / sum(one**2 / of for one, of in zip(squares, free, strict=True) if one)
+        many = np.tile(drawn, max(1, 40_000 // len(drawn)))
+        noise = np.random.default_rng(99).normal(0, seeds**0.5, len(many))
+        found = mean + (many - mean) * (cases / drawn.var()) ** 0.5 + noise
+        shares = np.array([(1 - level) / 2, (1 + level) / 2])
+        if biased:
+            shares = norm.cdf(2 * norm.ppf((found < mean).mean()) + norm.ppf(shares))
+        wider = t.ppf((1 + level) / 2, freedom) / norm.ppf((1 + level) / 2)
+        return tuple(mean + wider * (np.quantile(found, shares) - mean))
+
+    return ends

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest, permutation_test, ttest_1samp
 
 from bench import paired
-from bench.paired import bootstrap_p, differences, holm, sign_flip
+from bench.paired import bootstrap_p, differences, holm, sign_flip, sign_flips_between
 
 # Heights of crossed less self-fertilised plants, in eighths of an inch (Fisher 1935, sections 17 and 21).
 DARWIN = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], float)
@@ -121,6 +121,53 @@ def test_a_difference_that_is_there_is_found():
     """A normal mean of 0.5 with 40 cases: the t-test has a power of 0.87."""
     draws = np.random.default_rng(8).normal(0.5, 1, (500, 40))
     assert np.mean([sign_flip(values, flips=199) <= 0.05 for values in draws]) == pytest.approx(0.87, abs=0.05)
+
+
+# ---------------------------------------------------------------------------------------------- all pairs
+
+
+def between(values, **more):
+    i, j = np.triu_indices(len(values), 1)
+    return sign_flips_between(values, i, j, **more), [
+        sign_flip(values[a] - values[b]) for a, b in zip(i, j, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("units", [2, 5, paired.FEW])
+def test_of_few_units_all_pairs_are_exact(units: int):
+    found, alone = between(np.random.default_rng(units).normal(size=(4, units)))
+    assert found == pytest.approx(alone, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "right or wrong"])
+def test_all_pairs_at_once_are_each_pair_alone(kind: str):
+    values = np.random.default_rng(1).normal(size=(5, 80)) + np.array([[0], [0.1], [0.3], [0.35], [2]])
+    values = values if kind == "continuous" else (values > 0).astype(float)
+    found, alone = between(values)
+    errors = np.sqrt(np.array(alone) / paired.FIRST)
+    assert (np.abs(found - alone) <= 4 * errors + 1 / paired.FIRST).all()
+    assert (between(values)[0] == found).all()
+
+
+def test_what_is_wanted_roughly_costs_the_first_flips_alone(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(paired, "_signs", lambda rows, n, of, own=paired._signs: drawn.append(rows) or own(rows, n, of))
+    values = np.random.default_rng(2).normal(size=(3, 60)) + np.array([[0], [0.25], [0.5]])
+    i, j = np.triu_indices(3, 1)
+    sign_flips_between(values, i, j, roughly=np.ones(3, bool))
+    assert sum(drawn) == paired.FIRST
+    drawn.clear()
+    sign_flips_between(values, i, j)
+    assert sum(drawn) == paired.FLIPS
+
+
+def test_of_many_pairs_the_least_is_looked_at_with_all_flips():
+    values = np.random.default_rng(3).normal(size=(22, 40))
+    values[0] += 10
+    i, j = np.triu_indices(22, 1)
+    assert len(i) > paired.PAIRS
+    assert sign_flips_between(values, i, j)[0] == 1 / (paired.FLIPS + 1)
+    assert sign_flips_between(values, i[:3], j[:3])[0] == 1 / (paired.FIRST + 1)
 
 
 # ---------------------------------------------------------------------------------------------- resamples
