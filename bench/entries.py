@@ -31,6 +31,7 @@ class MethodEntry:
     weights: str = ""  # of a foundation model: a file, "random", or "" for its library's cache or hub
     sha256: str = ""  # that the file must have
     missing: tuple[str, ...] = ()  # patterns of what the file may lack
+    group: str = ""  # of the board's rows, if the grid says
 
     @property
     def tokens(self) -> bool:
@@ -94,6 +95,7 @@ def read_methods(
                 f"{place}: a label is printable text without `/`, which separates the parts of a cell's name"
             )
         plugin = registry.get("method", convert(given.pop("plugin", label), str, f"{place} plugin"), where=place)
+        group = convert(given.pop("group", ""), str, f"{place} group") if "group" not in plugin.settings else ""
         own = dict(subtable(given, "pretrain", f"{place} pretrain"))
         views = subtable(given, "views", f"{place} views")
         if "backbone" in given:
@@ -110,7 +112,8 @@ def read_methods(
         given = {k: v for k, v in given.items() if k not in ("pretrain", "views", *loaded)}
         recipe = read_recipe(own, pretrain, f"{place} pretrain")
         _check_backbone(plugin, recipe.backbone, place)
-        entries.append(MethodEntry(label, plugin, settings(plugin, given, place), recipe, plain(views), **loaded))
+        configured = settings(plugin, given, place)
+        entries.append(MethodEntry(label, plugin, configured, recipe, plain(views), **loaded, group=group))
     return tuple(entries)
 
 

@@ -9,10 +9,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Raised by hand when the engine itself changes numbers: views, the loop, preprocessing, a metric.
 ENGINE = 1
+# What the decorator of a plug-in says for readers of a board alone.
+SAID = {"foundation_model": ("group", "may_have_seen"), "protocol": ("family",)}
 
 Parts = Mapping[str, Any]
 
@@ -37,7 +39,7 @@ def plain(value: Any) -> Any:
 
 
 def source_digest(source: str) -> str:
-    """Hash of Python source as parsed: comments, layout and docstrings left out.
+    """Hash of Python source as parsed: comments, layout, docstrings and what is said for readers left out.
 
     Raises SyntaxError. `ast.unparse` is used and not `ast.dump`, whose text changes between Python versions.
     """
@@ -53,6 +55,11 @@ def source_digest(source: str) -> str:
                 node.body = node.body[1:] or [ast.Pass()]
         if isinstance(node, ast.ClassDef):
             node.body = [line for line in node.body if not _neutral(line)] or [ast.Pass()]
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call):
+                    own = SAID.get(ast.unparse(call.func).rpartition(".")[2], ())
+                    call.keywords = [word for word in call.keywords if word.arg not in own]
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]
 
 
@@ -67,20 +74,38 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def differences(old: Parts, new: Parts, prefix: str = "") -> Iterator[str]:
-    """Which parts changed from `old` to `new`, one line each, for example `protocol.settings.epochs: 20 -> 10`."""
+class Change(NamedTuple):
+    """A part of a key that is not what it was; `...` where there is none."""
+
+    path: str  # such as protocol.settings.epochs
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        """In a line."""
+        if self.new is ...:
+            return f"{self.path}: {short(self.old)} -> (gone)"
+        if self.old is ...:
+            return f"{self.path}: (new) {short(self.new)}"
+        return f"{self.path}: {short(self.old)} -> {short(self.new)}"
+
+
+def changes(old: Parts, new: Parts, prefix: str = "") -> Iterator[Change]:
+    """Which parts changed from `old` to `new`, in the order of their paths, down to what is no mapping."""
     for name in sorted({*old, *new}):
-        path = f"{prefix}{name}"
-        if name not in new:
-            yield f"{path}: {_short(old[name])} -> (gone)"
-        elif name not in old:
-            yield f"{path}: (new) {_short(new[name])}"
-        elif isinstance(old[name], Mapping) and isinstance(new[name], Mapping):
-            yield from differences(old[name], new[name], f"{path}.")
-        elif old[name] != new[name]:
-            yield f"{path}: {_short(old[name])} -> {_short(new[name])}"
+        path, before, after = f"{prefix}{name}", old.get(name, ...), new.get(name, ...)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            yield from changes(before, after, f"{path}.")
+        elif before is ... or after is ... or canonical(plain(before)) != canonical(plain(after)):  # 1 is not 1.0
+            yield Change(path, before, after)
 
 
-def _short(value: Any) -> str:
+def differences(old: Parts, new: Parts) -> Iterator[str]:
+    """Which parts changed from `old` to `new`, one line each, for example `protocol.settings.epochs: 20 -> 10`."""
+    return map(str, changes(old, new))
+
+
+def short(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
     text = canonical(plain(value))
     return text if len(text) <= 40 else text[:37] + "..."

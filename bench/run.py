@@ -146,6 +146,8 @@ def _evaluate(job: Job, place: Place, store: Store, progress: Progress) -> Recor
         "collapsed": _collapsed(job, store),
         "encoder_sha256": sealed,
         **_sites(context),
+        **_patients(context),
+        "parameters": sum(weights.numel() for weights in encoder.parameters()),
         **({"notes": dict(context.splits.notes)} if context.splits.notes else {}),
         **({"classes": list(task.info.classes)} if scores.detections else {}),
         **({"weights": loaded} if loaded else {}),
@@ -167,6 +169,12 @@ def _sites(context: Context) -> dict[str, Any]:
         return {}
     trained = sorted({case.site for case in context.splits.train})
     return {"sites": {"trained_on": trained, "of": {case.id: case.site for case in context.splits.test}}}
+
+
+def _patients(context: Context) -> dict[str, Any]:
+    """The patient of each test case, where one has several cases: those are no independent ones."""
+    of = {case.id: case.group for case in context.splits.test if case.group}
+    return {"patients": of} if len(set(of.values())) < len(of) else {}
 
 
 def _collapsed(job: Job, store: Store) -> str:
@@ -227,6 +235,7 @@ def _facts(job: Job, place: Place, started: str, seconds: float) -> dict[str, An
         "kind": job.kind,
         "parts": job.parts,
         "method": job.method.label,
+        **({"group": job.method.group} if job.method.group else {}),
         "task": job.task.name if job.task else "",
         "protocol": job.protocol.plugin.name if job.protocol else "",
         "seed": job.seed,

@@ -75,6 +75,8 @@ class MethodInfo:
     image_size: int = 0  # pixels, likewise
     tokens: bool = False  # whether that backbone is a plain transformer
     small: Settings = field(default_factory=dict)  # settings the contract suite uses
+    group: str = ""  # of a board's rows; "": by kind
+    may_have_seen: tuple[str, ...] = ()  # tasks whose test images may be among its training data; "*": any
 
 
 T = TypeVar("T", bound=type)
@@ -125,12 +127,15 @@ def foundation_model(
     image_size: int = 0,
     tokens: bool = False,
     small: Settings | None = None,
+    group: str = "",
+    may_have_seen: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Encoder]], FoundationModel]:
     """Mark `build(backbone, weights, image_size, *, settings...) -> Encoder` as the plug-in `name`.
 
     A model that has an architecture of its own names it as `backbone`, with the `image_size` it was trained at, and as
     `tokens` whether it is a plain transformer: an entry of the grid may change the first two, its [pretrain] does not.
-    `small` then has a `backbone` and an `image_size` too.
+    `small` then has a `backbone` and an `image_size` too. `group` heads its row of a board, and cells of the tasks that
+    its training data `may_have_seen`, by name or "*" for any, are marked there; neither is part of a key.
     """
     info = MethodInfo(
         name=name,
@@ -143,6 +148,8 @@ def foundation_model(
         image_size=image_size,
         tokens=tokens,
         small=small or {},
+        group=group,
+        may_have_seen=may_have_seen,
     )
     return lambda build: FoundationModel(info, build)
 
@@ -377,20 +384,28 @@ class Protocol:
     title: str
     target: str
     fit_and_score: Callable[..., Scores]
+    family: str = ""  # of a board's columns; "": by the target
 
 
 Fit = Callable[..., Scores]
 
 
 def protocol(
-    name: str, *, title: str, target: str = "class", on_request: bool = False, packages: Settings | None = None
+    name: str,
+    *,
+    title: str,
+    target: str = "class",
+    on_request: bool = False,
+    packages: Settings | None = None,
+    family: str = "",
 ) -> Callable[[Fit], Protocol]:
     """Mark `fit_and_score(encoder, context: Context, *, settings...)` as the protocol `name` for tasks of a target.
 
     One that is `on_request` stands in no task's card: a grid may ask for it of every task of its target. `packages` has
-    values of settings that are names of packages not everyone has, and for each the command that installs it.
+    values of settings that are names of packages not everyone has, and for each the command that installs it. `family`
+    is where its columns stand on a board, and no part of a key.
     """
-    return lambda fit: Protocol(name, title, target, fit)
+    return lambda fit: Protocol(name, title, target, fit, family)
 
 
 __all__ = [

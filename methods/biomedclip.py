@@ -16,6 +16,7 @@ from bench.spec import Encoder, Weights, foundation_model
     paper="arXiv:2303.00915",
     licence="MIT",
     trained_on="PMC-15M: figures and captions of PubMed Central, in which published data sets may be shown",
+    may_have_seen=("*",),
     backbone="vit_base_patch16_224",
     image_size=224,
     small={"backbone": "vit_base_patch16_224 depth=4 embed_dim=24 num_heads=2", "image_size": 32},

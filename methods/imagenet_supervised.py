@@ -12,6 +12,7 @@ from bench.spec import Encoder, Weights, foundation_model
     paper="doi:10.1109/CVPR.2009.5206848",
     licence="of the weights: see timm's card of the backbone",
     trained_on="ImageNet-1k, with labels",
+    group="supervised",
 )
 def imagenet_supervised(backbone: str, weights: Weights | None, image_size: int) -> Encoder:
     """Weights of a file, if one is given, go before those of timm's cache."""

@@ -15,6 +15,7 @@ from bench.spec import Encoder, Weights, foundation_model
     paper="arXiv:2306.11925",
     licence="see the authors' repository",
     trained_on="1.3 M images of 55 public medical data sets, of which some are evaluated here",
+    may_have_seen=("isic2018", "kvasir", "kvasir_detection", "brats2018", "vindr"),
     backbone="resnet50",
     image_size=224,
     small={"backbone": "test_resnet", "image_size": 32},

@@ -14,6 +14,7 @@ from bench.spec import Encoder, Weights, foundation_model
     paper="arXiv:2306.11925",
     licence="see the authors' repository",
     trained_on="SA-1B, then 1.3 M images of 55 public medical data sets, of which some are evaluated here",
+    may_have_seen=("isic2018", "kvasir", "kvasir_detection", "brats2018", "vindr"),
     backbone="vit_b",
     image_size=224,
     tokens=True,

@@ -13,6 +13,7 @@ from bench.spec import Encoder, Weights, foundation_model
     paper="arXiv:2304.12306",
     licence="Apache-2.0",
     trained_on="SA-1B, then 1.57 M medical images with masks, of public data sets that may be evaluated here",
+    may_have_seen=("*",),
     backbone="vit_b",
     image_size=1024,
     tokens=True,

@@ -6,7 +6,7 @@ from bench.encoders.timm import TimmEncoder
 from bench.spec import Encoder, foundation_model
 
 
-@foundation_model("random_init", paper="none", licence="none", trained_on="nothing", seeded=True)
+@foundation_model("random_init", paper="none", licence="none", trained_on="nothing", seeded=True, group="supervised")
 def random_init(backbone: str, weights: Path | None, image_size: int) -> Encoder:
     """`weights` is ignored: there are none."""
     return TimmEncoder(backbone, image_size=image_size)

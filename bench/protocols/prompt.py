@@ -192,7 +192,13 @@ def evaluate(encoder: Encoder, context: Context, image_size: int, rule: Rule, re
     )
 
 
-@protocol("prompt", title="SAM's decoder, trained on boxes around the truth", target="mask", on_request=True)
+@protocol(
+    "prompt",
+    title="SAM's decoder, trained on boxes around the truth",
+    target="mask",
+    on_request=True,
+    family="prompt-based",
+)
 def prompt(
     encoder: Encoder, context: Context, *, lr: float = 3e-4, epochs: int = 20, batch_size: int = 16,
     image_size: int = 0, clip: float = 1.0, push: Sequence[int] = (0, 19), merged: bool = False,
@@ -201,7 +207,13 @@ def prompt(
     return evaluate(encoder, context, image_size, Rule(push, merged), Recipe(lr, epochs, batch_size, clip))
 
 
-@protocol("prompt_zero_shot", title="SAM's decoder as it is, on such boxes", target="mask", on_request=True)
+@protocol(
+    "prompt_zero_shot",
+    title="SAM's decoder as it is, on such boxes",
+    target="mask",
+    on_request=True,
+    family="prompt-based",
+)
 def prompt_zero_shot(
     encoder: Encoder, context: Context, *, image_size: int = 0, push: Sequence[int] = (0, 19), merged: bool = False
 ) -> Scores:

@@ -315,6 +315,22 @@ def test_a_method_may_have_its_own_pretraining_views_and_backbone(write_grid):
     assert (supervised.weights, grid.pretrain.backbone, grid.pretrain.epochs) == ("w", "resnet18", 5)
 
 
+def test_a_grid_may_say_in_which_group_of_a_board_a_row_stands(write_grid, tmp_path):
+    """Unless the plug-in has a setting of that name, which it then is."""
+    (tmp_path / "own.py").write_text(
+        "from bench.spec import Method, ssl_method\n\n\n@ssl_method('grouped', paper='none')\n"
+        "class Grouped(Method):\n    def __init__(self, encoder, *, group: int = 4):\n"
+        "        super().__init__(encoder)\n"
+    )
+    text = 'plugins = ["own.py"]\n[pretrain]\ncorpus = ["brain_tumor"]\n[tasks.brain_tumor]\n[methods]\n'
+    text += 'simclr = { group = "ours" }\nrandom_init = {}\n'
+    simclr, random_init, own = load(write_grid(text + "grouped = { group = 8 }\n")).methods
+    assert (simclr.group, random_init.group, own.group) == ("ours", "", "")
+    assert ("group" in simclr.settings, own.settings["group"]) == (False, 8)
+    with pytest.raises(BenchError, match=r"\[methods.random_init\] group: expected text, got 3"):
+        load(write_grid("[tasks.brain_tumor]\n[methods.random_init]\ngroup = 3\n"))
+
+
 def test_the_side_of_stored_images_can_be_set(write_grid):
     assert load(write_grid(changed("epochs = 5", "source_size = 100"))).pretrain.sources == 100
 

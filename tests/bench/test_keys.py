@@ -105,6 +105,59 @@ def test_a_source_with_other_code_is_another(old, new):
     assert keys.source_digest(SOURCE.replace(old, new)) != keys.source_digest(SOURCE)
 
 
+PLUGIN = """
+@foundation_model("mine", paper="none", image_size=32{})
+def mine(backbone):
+    return backbone
+"""
+PROTOCOL = """
+@spec.protocol("seen", title="t"{})
+def seen(encoder, context):
+    return encoder
+"""
+OTHER = """
+@grouped("x"{})
+def other(images):
+    return images
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (PLUGIN, ', group="supervised"'),
+        (PLUGIN, ', may_have_seen=("kvasir", "*")'),
+        (PLUGIN, ', group="a", may_have_seen=()'),
+        (PROTOCOL, ', family="prompt-based"'),
+    ],
+)
+def test_what_a_plugin_says_for_readers_of_a_board_is_no_part_of_a_key(source, said):
+    assert keys.source_digest(source.format(said)) == keys.source_digest(source.format(""))
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (PLUGIN, ", tokens=True"),
+        (PLUGIN, ', trained_on="kvasir"'),
+        (PLUGIN, ', family="x"'),
+        (PROTOCOL, ', target="mask"'),
+        (PROTOCOL, ', group="x"'),
+        (OTHER, ', group="x"'),
+        (OTHER, ', family="x"'),
+        (OTHER, ', may_have_seen="x"'),
+    ],
+)
+def test_whatever_else_a_decorator_is_given_is(source, said):
+    assert keys.source_digest(source.format(said)) != keys.source_digest(source.format(""))
+
+
+def test_calls_and_settings_of_those_names_are_code():
+    """Only decorators say something for readers alone."""
+    for text in ("x = protocol(family={})", "def f(*, group={}): ...", "foundation_model(group={})(build)"):
+        assert keys.source_digest(text.format(1)) != keys.source_digest(text.format(2))
+
+
 def test_a_source_digest_is_the_same_for_ever():
     """By `printf 'def f(x):\\n    return x + 1' | sha256sum`."""
     assert keys.source_digest('def f( x ):\n\t"doc"\n\treturn x+1 # one') == "45b055c60d6d05a8"
@@ -127,6 +180,12 @@ def test_differences_name_the_part_and_both_values():
     ]
     assert not list(keys.differences(old, old))
     assert list(keys.differences({"a": {"b": 1}}, {"a": None})) == ['a: {"b":1} -> null']
+    assert list(keys.differences({"a": 1}, {"a": 1.0})) == ["a: 1 -> 1.0"]  # their keys differ
+
+
+def test_changes_hold_the_values_themselves():
+    old, new = {"a": {"b": [1], "c": None}}, {"a": {"b": [2], "d": "x"}}
+    assert list(keys.changes(old, new)) == [("a.b", [1], [2]), ("a.c", None, ...), ("a.d", ..., "x")]
 
 
 def test_a_long_value_is_cut():
