@@ -14,7 +14,7 @@ from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
     from bench.leaderboard.comparison import Comparison, Difference
-    from bench.leaderboard.table import Result
+    from bench.leaderboard.result import Result
 
 LEAST = 0.0001  # p-values below it are not told apart
 METHOD = typer.Argument(help="A method: the label of a row of the board.", show_default=False)
@@ -95,7 +95,7 @@ def _show(comparison: "Comparison") -> None:
 
 
 def _plain(comparison: "Comparison") -> dict[str, Any]:
-    from bench.leaderboard.comparison import LEVEL
+    from bench.leaderboard.verdicts import LEVEL
 
     columns = [
         {

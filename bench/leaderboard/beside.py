@@ -158,7 +158,7 @@ def _differences(
 def _differs(own: Identity, cell: Cell, column: Column, printed: Published) -> tuple[str, ...]:
     """In what the two are known to differ; the settings of a protocol are not in the file, and not compared."""
     said = [own.origin] if own.origin else []
-    if own.backbone and printed.backbone and _plainly(own.backbone) != _plainly(printed.backbone):
+    if own.backbone and printed.backbone and plainly(own.backbone) != plainly(printed.backbone):
         said.append(f"backbone {own.backbone} here, {printed.backbone} printed")
     if own.changed:
         said.append(f"other than default here: {', '.join(own.changed)}")
@@ -171,6 +171,6 @@ def _differs(own: Identity, cell: Cell, column: Column, printed: Published) -> t
     return tuple(said)
 
 
-def _plainly(backbone: str) -> str:
+def plainly(backbone: str) -> str:
     """Without what libraries and papers write in different ways: ViT-B-16 is vit_b_16."""
     return "".join(filter(str.isalnum, backbone.lower()))

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
 
-from bench.leaderboard.intervals import described, ends, other_cases
+from bench import crossed
+from bench.leaderboard import verdicts
+from bench.leaderboard.intervals import NONE, Drawn, described, other_cases, resamples, seeds_of, stacked, units_of
 from bench.leaderboard.names import Scale, scale_of
-from bench.leaderboard.table import Result, kinds
-from bench.paired import bootstrap_p, differences, holm, sign_flip
-from bench.stats import interval
+from bench.leaderboard.result import Result, kinds
+from bench.leaderboard.verdicts import BOOTSTRAP, LEVEL, SEEDS, SIGN_FLIP
+from bench.moderation import Seeds
+from bench.paired import differences as paired_differences
+from bench.paired import holm
 
-LEVEL = 0.95  # of intervals; and one minus it, what an adjusted p-value has to be below
 RESAMPLES = 10_000  # of detections; more than for an interval, since Holm multiplies p-values
-SIGN_FLIP = "sign flips of the paired differences, two-sided"
-BOOTSTRAP = "paired bootstrap moved to no difference and corrected for few cases, two-sided"
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Comparison:
     second: str
     differences: tuple[Difference, ...]
     left_out: dict[str, str]  # why
+    interval: str = ""  # how its intervals come about, in words
 
     @property
     def name(self) -> str:
@@ -72,17 +73,18 @@ class Comparison:
     def methods(self) -> tuple[str, ...]:
         """How its intervals and p-values come about, in words."""
         tests = dict.fromkeys(d.test for d in self.differences)
-        how = described(BOOTSTRAP in tests)
-        return (how, *tests, "adjusted by Holm over the columns compared", "about other cases, not other seeds")
+        alone = ["about other cases, not other seeds"] if any(len(d.seeds) == 1 for d in self.differences) else []
+        return (self.interval, *tests, "two-sided", "adjusted by Holm over the columns compared", *alone)
 
 
 def compare(results: Sequence[Result], first: str, second: str) -> tuple[Comparison, ...]:
     """One comparison per kind of data, real before phantom, with the columns in which either method has a result."""
     own = [result for result in results if result.method in (first, second)]
-    return tuple(_comparison(kind, first, second) for kind in kinds(own))
+    others = [result for result in results if result.state == "done" and result.method not in (first, second)]
+    return tuple(_comparison(kind, others, first, second) for kind in kinds(own))
 
 
-def _comparison(results: list[Result], first: str, second: str) -> Comparison:
+def _comparison(results: list[Result], others: list[Result], first: str, second: str) -> Comparison:
     columns: dict[str, tuple[list[Result], list[Result]]] = {}
     for result in results:
         of_both = columns.setdefault(f"{result.task}/{result.protocol}", ([], []))
@@ -92,11 +94,11 @@ def _comparison(results: list[Result], first: str, second: str) -> Comparison:
         if why := _unpaired(first, a) or _unpaired(second, b) or _apart(first, a, second, b):
             left_out[name] = why
         else:
-            found.append(_difference(a, b))
+            found.append(_difference(a, b, [r for r in others if f"{r.task}/{r.protocol}" == name]))
     tested = [difference.p for difference in found if not math.isnan(difference.p)]
     adjusted = iter(holm(tested))
     found = [d if math.isnan(d.p) else replace(d, adjusted=next(adjusted)) for d in found]
-    return Comparison(results[0].phantom, first, second, tuple(found), left_out)
+    return Comparison(results[0].phantom, first, second, tuple(found), left_out, described(results))
 
 
 def _unpaired(method: str, results: list[Result]) -> str:
@@ -132,31 +134,47 @@ def _common(a: dict[int, Result], b: dict[int, Result]) -> tuple[int, ...]:
     return tuple(sorted(a.keys() & b.keys()))
 
 
-def _difference(a: list[Result], b: list[Result]) -> Difference:
+def _difference(a: list[Result], b: list[Result], others: list[Result]) -> Difference:
+    """Of two methods in a column; the `others` in it tell how much seeds vary."""
     of_first, of_second = _by_seed(a), _by_seed(b)
     seeds = _common(of_first, of_second)
-    pairs = [(of_first[seed], of_second[seed]) for seed in seeds]
-    one = pairs[0][0]
+    first, second = ([of[seed] for seed in seeds] for of in (of_first, of_second))
+    one = first[0]
     sign = 1 if one.higher_is_better else -1
-    numbers = _of_detections(pairs, sign) if one.detections else _of_values(pairs, sign)
-    return Difference(one.task, one.protocol, one.metric, len(one.cases), seeds, *numbers)
+    firm = seeds_of([first, second, *_like(one, seeds, others)])[:2]
+    numbers = (_of_detections if one.detections else _of_values)(first, second, sign, firm)
+    test = (BOOTSTRAP if one.detections else SIGN_FLIP) + f" {SEEDS}" * (len(seeds) > 1)
+    return Difference(one.task, one.protocol, one.metric, len(one.cases), seeds, *numbers, test)
 
 
-def _of_values(pairs: list[tuple[Result, Result]], sign: int) -> tuple[float, float, float, float, str]:
-    """Effect, ends of its interval, p-value and test of a mean over cases."""
-    each = sign * differences(*(np.stack([result.values for result in of]) for of in zip(*pairs, strict=True)))
-    return float(each.mean()), *interval(each, pairs[0][0].strata or None, level=LEVEL), sign_flip(each), SIGN_FLIP
+def _like(one: Result, seeds: Sequence[int], others: list[Result]) -> list[list[Result]]:
+    """The other methods of a column that were scored on the same cases with the same seeds, as in a table."""
+    of: dict[str, list[Result]] = {}
+    for result in others:
+        if (result.cases, result.found, result.metric) == (one.cases, one.found, one.metric) and result.seed in seeds:
+            of.setdefault(result.method, []).append(result)
+    return [cell for cell in of.values() if len(cell) == len(seeds)]
 
 
-def _of_detections(pairs: list[tuple[Result, Result]], sign: int) -> tuple[float, float, float, float, str]:
+def _of_values(
+    first: list[Result], second: list[Result], sign: int, seeds: list[Seeds | None]
+) -> tuple[float, float, float, float]:
+    """Effect, ends of its interval and p-value of a mean over cases."""
+    values, of = np.stack([stacked(first), stacked(second)]), units_of(first[0])
+    p = float(verdicts.of_values(values, of, seeds, np.array([0]), np.array([1]))[0])
+    each = sign * paired_differences(values[0], values[1])
+    effect = float(each.mean())
+    if not of.free:
+        return effect, *NONE, p
+    drawn = resamples([each], of)[0]
+    spread = crossed.spread(values[0] - values[1], of, verdicts.of_both(*seeds))
+    return effect, *crossed.ends(effect, drawn, spread, level=LEVEL), p
+
+
+def _of_detections(
+    first: list[Result], second: list[Result], sign: int, seeds: list[Seeds | None]
+) -> tuple[float, float, float, float]:
     """As `_of_values`, of what is computed anew from each resample of the images, the same for both methods."""
-    effect = sign * float(np.mean([a.mean - b.mean for a, b in pairs]))
-    one = pairs[0][0]
-    drawn = sign * np.mean([_resampled(a) - _resampled(b) for a, b in pairs], axis=0)
-    low, high = ends(drawn, effect, one.metric, len(one.cases), LEVEL)
-    return effect, low, high, bootstrap_p(drawn, effect, len(one.cases)), BOOTSTRAP
-
-
-def _resampled(result: Result) -> Float[np.ndarray, " resamples"]:
-    assert result.detections is not None
-    return result.detections.resampled(result.metric, resamples=RESAMPLES)
+    apart = Drawn.of(first, RESAMPLES).less(Drawn.of(second, RESAMPLES)).times(sign)
+    both = verdicts.of_both(*seeds)
+    return apart.mean, *apart.ends(LEVEL, both), verdicts.of_drawn(apart, both)

@@ -7,19 +7,20 @@ are for programs: raw numbers at full precision, a missing one left out (empty, 
 import csv as csv_module
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bench.leaderboard.beside import Beside, bare
 from bench.leaderboard.outperformance import Claim, assumed
 from bench.leaderboard.table import Cell, Column, Row, Table
-from bench.leaderboard.words import EMPTY, PHANTOM, caption, header, number, plain, texts, title
+from bench.leaderboard.words import EMPTY, PHANTOM, SEEN, caption, grouped, header, number, plain, texts, title
 
 # fmt: off
 FIELDS = (
     "data", "method", "task", "protocol", "metric", "higher_is_better", "state", "mean", "std",
     "low", "high", "level", "interval", "seeds", "seeds_done", "seeds_failed",
     "seeds_pending", "cases", "found", "official", "seen", "best", "row_mean",
+    "group", "family", "alike", "leads", "p", "marks", "seed_means", "records",
 )
 PRINTED = ("source", "source_table", "printed_method", "printed", "difference", "differs")  # with printed rows, last
 # fmt: on
@@ -35,8 +36,10 @@ def markdown(table: Table) -> str:
     heads = ["method", *(header(column, table) for column in table.columns)] + ["mean"] * table.averaged
     lines = [f"### {_escape(title(table))}", "", *([f"**{PHANTOM}**", ""] if table.phantom else [])]
     lines += [_line(map(_escape, heads)), _line([":---", *["---:"] * (len(heads) - 1)])]
-    lines += [_line(_markdown_row(row, table)) for row in table.rows]
-    notes = [note for note in caption(table, best="bold") if note != PHANTOM]
+    for before, row in zip((None, *table.rows), table.rows, strict=False):
+        lines += _markdown_group(row, before, table) if grouped(table) else []
+        lines.append(_line(_markdown_row(row, table)))
+    notes = [note for note in caption(table, best="bold", leads="underlined") if note != PHANTOM]
     return "\n".join([*lines, "", *(f"- {_escape(note)}" for note in notes)]) + "\n"
 
 
@@ -48,8 +51,18 @@ def _markdown_row(row: Row, table: Table) -> list[str]:
     cells = [_escape(row.method + ("" if row.complete else " †"))]
     for cell, column in zip(row.cells, table.columns, strict=True):
         mean, notes = texts(cell, column.scale)
-        cells.append(f"{f'**{mean}**' if cell.best else mean} {_escape(notes)}".rstrip())
+        text = f"**{mean}**" if cell.alike else mean
+        text = f"<ins>{text}</ins>" if cell.leads and grouped(table) else text
+        seen = f" {SEEN}" if "may have seen" in cell.marks else ""
+        cells.append(f"{text}{seen} {_escape(notes)}".rstrip())
     return cells + [number(row.mean, table.columns[0].scale, table.columns[0].scale.decimals)] * table.averaged
+
+
+def _markdown_group(row: Row, before: Row | None, table: Table) -> list[str]:
+    """A line with the name of a group, above its first row."""
+    if row.source or (before and before.group == row.group):
+        return []
+    return [_line([f"*{_escape(row.group)}*", *[""] * (len(table.columns) + table.averaged)])]
 
 
 def _escape(text: str) -> str:
@@ -62,7 +75,7 @@ def _escape(text: str) -> str:
 
 
 def csv(table: Table) -> str:
-    """A header and a line for each method and column, fields as in `FIELDS`; lists of seeds are parted by spaces.
+    """A header and a line for each method and column, fields as in `FIELDS`; lists are parted by spaces or semicolons.
 
     With printed rows there are the fields of `PRINTED` too: on a printed line whose it is, on a measured one what is
     printed for its method, in the first source that has it, and the difference.
@@ -71,15 +84,20 @@ def csv(table: Table) -> str:
     writer = csv_module.writer(written, lineterminator="\n")
     fields = FIELDS + PRINTED * bool(table.beside)
     writer.writerow(fields)
+    writer.writerows([_csv_value(facts[name]) for name in fields] for facts in lines(table))
+    return written.getvalue()
+
+
+def lines(table: Table) -> Iterator[dict[str, Any]]:
+    """The facts of each cell by the names of `FIELDS` and, with printed rows, of `PRINTED`."""
     for index, row in enumerate(table.rows):
         for place, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True)):
             facts = {"data": table.name, "method": bare(row), "level": table.level, "interval": table.interval}
+            facts |= {"group": row.group}
             facts |= _column_facts(column) | _cell_facts(cell) | {"row_mean": row.mean}
             facts |= _printed_facts(table, index, place) if table.beside else {}
-            if row.source and cell.state == "absent":
-                continue
-            writer.writerow([_csv_value(facts[name]) for name in fields])
-    return written.getvalue()
+            if not (row.source and cell.state == "absent"):
+                yield facts
 
 
 def _printed_facts(table: Table, index: int, place: int) -> dict[str, Any]:
@@ -104,12 +122,14 @@ def json(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """An object for each table, ready for `json.dumps`; what is not defined is null.
 
     Table: name ("real" or "phantom"), title, level, interval, seeds, columns, rows.
+    Table also: tests (in words), averaged_over (names of the columns that means are over), notes.
     Column: name ("task/protocol"), task, protocol, metric, higher_is_better, found, official (0: unknown), seen
-    (test cases whose image is also a training image).
-    Row: name (the method entry), complete, mean, collapsed (seeds whose pretraining did), cells (in the order of the
-    columns).
+    (test cases whose image is also a training image), family.
+    Row: name (the method entry), group, complete, coverage (done, of), mean, collapsed (seeds whose pretraining did),
+    cells (in the order of the columns).
     Cell: name ("method/task/protocol"), state ("done", "partial", "failed", "pending", "absent"), mean, std, low,
-    high, cases, seeds (asked for), seeds_done, seeds_failed, seeds_pending (lists), best.
+    high, cases, seeds (asked for), seeds_done, seeds_failed, seeds_pending (lists), best, alike (not shown to be worse
+    than the best), leads (the best of its group), p (adjusted, against the best), marks, seed_means, records (keys).
     Where printed rows were asked for, rows are those measured, and there is published: rows (source, method, backbone,
     setting, cells of column, table, value, sd, trials, n_test), differences (method, column, source, table, printed,
     difference, differs), claims (column, source, table, first, second, difference, cases, probability, why, null where
@@ -117,6 +137,8 @@ def json(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """
     return [
         {"name": table.name, "title": title(table), "level": table.level, "interval": table.interval}
+        | {"tests": list(table.tests), "notes": list(table.notes)}
+        | {"averaged_over": [table.columns[index].name for index in table.averaged_over]}
         | {"seeds": list(table.seeds)}
         | {"columns": [{"name": column.name} | _column_facts(column) for column in table.columns]}
         | {"rows": [_json_row(row, table.columns) for row in table.rows if not row.source]}
@@ -157,25 +179,28 @@ def claim_facts(claim: Claim) -> dict[str, Any]:
 
 def _json_row(row: Row, columns: tuple[Column, ...]) -> dict[str, Any]:
     cells = [
-        {"name": f"{row.method}/{column.name}"} | _cell_facts(cell)
+        {"name": cell.id or f"{row.method}/{column.name}"} | _cell_facts(cell)
         for cell, column in zip(row.cells, columns, strict=True)
     ]
-    facts = {"name": row.method, "complete": row.complete, "mean": row.mean, "collapsed": list(row.collapsed)}
-    return {**facts, "cells": cells}
+    facts = {"name": row.method, "group": row.group, "complete": row.complete, "coverage": list(row.coverage)}
+    return {**facts, "mean": row.mean, "collapsed": list(row.collapsed), "cells": cells}
 
 
 def _column_facts(column: Column) -> dict[str, Any]:
-    names = ("task", "protocol", "metric", "higher_is_better", "found", "official", "seen")
+    names = ("task", "protocol", "metric", "higher_is_better", "found", "official", "seen", "family")
     return {name: getattr(column, name) for name in names}
 
 
 def _cell_facts(cell: Cell) -> dict[str, Any]:
     seeds = {f"seeds_{name}": list(getattr(cell, name)) for name in ("done", "failed", "pending")}
-    names = ("state", "mean", "std", "low", "high", "cases", "best")
-    return {name: getattr(cell, name) for name in names} | {"seeds": cell.seeds} | seeds
+    names = ("state", "mean", "std", "low", "high", "cases", "best", "alike", "leads", "p")
+    lists = {name: list(getattr(cell, name)) for name in ("marks", "seed_means", "records")}
+    return {name: getattr(cell, name) for name in names} | {"seeds": cell.seeds} | seeds | lists
 
 
 def _csv_value(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
-    return " ".join(map(str, value)) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return (" ".join if all(" " not in str(each) for each in value) else "; ".join)(map(str, value))
+    return value

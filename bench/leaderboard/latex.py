@@ -8,22 +8,25 @@ another float, so that all are read at one size and no class of document needs a
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import count, zip_longest
 from math import ceil
 
 from bench.leaderboard.names import label
 from bench.leaderboard.table import Cell, Column, Row, Table
+from bench.leaderboard.tex_numbers import BOLD, kind, underlined
 from bench.leaderboard.tex_text import breakable, escape, fold, legible, wide
 from bench.leaderboard.words import (
-    BEST,
     EMPTY,
     GAP,
     PHANTOM,
     Note,
     arrow,
+    capitalised,
     fewer_seeds,
     filled,
+    grouped,
     incomplete,
+    legend,
     number,
     packed,
     remarks,
@@ -49,8 +52,7 @@ METHOD_WIDTH = 26.0
 HEADER_WIDTH = 17.0
 SMALLER = 0.8  # an interval, to a mean
 NOTE_WIDTH = 345 / 4.25  # in digits of \footnotesize
-NUMBER = re.compile(r"-?\d")
-LINES = 45  # of all that is in a float, but for a caption with a short title
+LINES = 46  # of all that is in a float, but for a caption that is short
 AROUND = 2.5  # of them, between tables and at rules
 
 
@@ -99,7 +101,8 @@ def _slug(metric: str) -> str:
 
 def _floats(table: Table, notes: Sequence[Note]) -> list[list[Part | Note]]:
     """The table in parts that fit the width of a page; the parts, and the notes, in floats that fit its height."""
-    free = LINES - 1.15 * wide(legible(title(table))) / TEXT_WIDTH  # which is bold
+    said = 1.15 * wide(legible(title(table))) + wide(legible(". ".join(_legend(table))))  # the first is bold
+    free = LINES - said / TEXT_WIDTH
     items: list[tuple[Part | Note, float]] = [(part, lines) for part, lines in _parts(table, free)]
     items += [(note, ceil(wide(legible(note.text)) / NOTE_WIDTH)) for note in notes]
     return [[items[index][0] for index in group] for group in packed([lines for _, lines in items], free)]
@@ -108,9 +111,11 @@ def _floats(table: Table, notes: Sequence[Note]) -> list[list[Part | Note]]:
 def _parts(table: Table, free: float) -> Iterator[tuple[Part, float]]:
     """Each with its height in lines."""
     heights = [_height(row, table) for row in table.rows]
+    for index, before, row in zip(count(1), table.rows, table.rows[1:], strict=False):
+        heights[index] += 1.5 * (before.group != row.group)  # its name and a rule
     blocks = _blocks(table)
     for block in blocks:
-        head = AROUND + max(len(_header(table.columns[index], table)) for index in block)
+        head = AROUND + grouped(table) + max(len(_header(table.columns[index], table)) for index in block)
         shown = filled(table, block)
         for group in packed([heights[row] for row in shown], free - head):
             rows = tuple(shown[index] for index in group)
@@ -159,12 +164,16 @@ def _float(table: Table, items: Sequence[Part | Note], marks: Marks, labels: Seq
 def _caption(table: Table, labels: Sequence[str], index: int) -> str:
     short = escape(title(table))
     warning = f"\\textbf{{{escape(PHANTOM)}}} " if table.phantom else ""
-    said = f": {breakable(setting(table))}. Bold: {BEST}.".replace(r" \%", r"~\%")
+    said = f": {breakable(setting(table))}. {breakable('. '.join(_legend(table)))}.".replace(r" \%", r"~\%")
     if index:
         said = f", continued from Table~\\ref{{{labels[index - 1]}}}."
     if labels[index] != labels[-1]:
         said += f" Continued in Table~\\ref{{{labels[index + 1]}}}."
     return f"\\caption[{{{short}}}]{{{warning}\\textbf{{{breakable(title(table))}}}{said}}}"
+
+
+def _legend(table: Table) -> list[str]:
+    return [capitalised(line) for line in legend(table, best="bold", leads="underlined")]
 
 
 def _marks(table: Table) -> Marks:
@@ -187,26 +196,30 @@ def _note(note: Note, mark: str) -> str:
 
 
 def _tabular(table: Table, part: Part, marks: Marks) -> str:
-    kinds = [_kind([texts(row.cells[i], table.columns[i].scale)[0] for row in table.rows]) for i in part.columns]
+    kinds = [kind([texts(row.cells[i], table.columns[i].scale)[0] for row in table.rows]) for i in part.columns]
     heads = [[f"{{{line}}}" for line in _head(table, index, marks.columns[index])] for index in part.columns]
     if part.averaged:
-        kinds.append(_kind([_mean(row, table) for row in table.rows]))
+        kinds.append(kind([_mean(row, table) for row in table.rows]))
         heads.append(["{mean}"])
     stub = [r"\textbf{PHANTOM}"] * table.phantom + ["method"]
     height = max(map(len, [stub, *heads]))
     top = _lines([[""] * (height - len(lines)) + lines for lines in [stub, *heads]])
-    rows = "".join(_above(table, index, part) + "\n".join(_row(table, index, part, marks)) for index in part.rows)
+    width = len(part.columns) + part.averaged + 1
+    rows = "".join(_above(table, i, part, width) + "\n".join(_row(table, i, part, marks)) for i in part.rows)
     begin = f"\\begin{{tabular}}{{@{{}}l{''.join(kinds)}@{{}}}}"
     return "\n".join([begin, r"\toprule", *top, r"\midrule", rows, r"\bottomrule", r"\end{tabular}"])
 
 
-def _above(table: Table, index: int, part: Part) -> str:
-    """What parts a row from the one above: a space, or a rule where what others printed begins."""
-    if index == part.rows[0]:
+def _above(table: Table, index: int, part: Part, width: int) -> str:
+    """What parts a row from the one above: a space, or a rule where a group or what others printed begins."""
+    row, first = table.rows[index], index == part.rows[0]
+    before = None if first else table.rows[part.rows[part.rows.index(index) - 1]]
+    if grouped(table) and not row.source and (before is None or before.group != row.group):
+        head = f"\\multicolumn{{{width}}}{{@{{}}l}}{{\\itshape {escape(row.group)}}} \\\\\n"
+        return head if first else f"\n\\midrule\n{head}"
+    if before is None:
         return ""
-    before = part.rows[part.rows.index(index) - 1]
-    begins = table.rows[index].source and not table.rows[before].source
-    return "\n\\midrule\n" if begins else "\n\\addlinespace\n"
+    return "\n\\midrule\n" if row.source and not before.source else "\n\\addlinespace\n"
 
 
 def _head(table: Table, index: int, mark: str) -> list[str]:
@@ -230,7 +243,7 @@ def _row(table: Table, index: int, part: Part, marks: Marks) -> list[str]:
     gap = _superscript(marks.gaps.get(index, ""))
     names = [escape(line) for line in fold(row.method, METHOD_WIDTH)]
     names[-1] += _superscript(marks.rows[index])
-    cells = [_cell(row.cells[column], table.columns[column], gap) for column in part.columns]
+    cells = [_cell(row.cells[column], table, column, gap) for column in part.columns]
     if part.averaged:
         cells.append([_mean(row, table) if row.mean is not None else f"{{{escape(GAP)}{gap}}}"])
     return _lines([names, *cells])
@@ -240,17 +253,21 @@ def _mean(row: Row, table: Table) -> str:
     return number(row.mean, table.columns[0].scale, table.columns[0].scale.decimals)
 
 
-def _cell(cell: Cell, column: Column, gap: str) -> list[str]:
-    r"""Its number, bold where it is the best (as siunitx aligns it, unlike a \textbf), and its interval.
+def _cell(cell: Cell, table: Table, index: int, gap: str) -> list[str]:
+    r"""Its number and its interval; bold where it is not shown to be worse than the best, as siunitx aligns it.
 
     `gap` marks what has no number, or not of every seed.
     """
-    mean, second = texts(cell, column.scale)
+    mean, second = texts(cell, table.columns[index].scale)
     mark = "" if cell.state == "done" else gap
     if cell.mean is None:
         return [f"{{{escape(mean)}{mark}}}"]
-    first = r"\bfseries " * cell.best + mean.replace("±", "+-")
-    return [first, f"{{\\scriptsize {second}{mark}}}"] if second else [first]
+    first = BOLD * cell.alike + mean.replace("±", "+-")
+    if cell.leads and grouped(table):
+        first = underlined(mean, [texts(row.cells[index], table.columns[index].scale)[0] for row in table.rows],
+                           bold=cell.alike)  # fmt: skip
+    seen = _superscript(r"\S") if "may have seen" in cell.marks else ""
+    return [first, f"{{\\scriptsize {second}{mark}{seen}}}"] if second or seen else [first]
 
 
 def _superscript(mark: str) -> str:
@@ -260,15 +277,3 @@ def _superscript(mark: str) -> str:
 def _lines(columns: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a row, from those of its cells."""
     return [" & ".join(line).rstrip() + r" \\" for line in zip_longest(*columns, fillvalue="")]
-
-
-def _kind(numbers: Sequence[str]) -> str:
-    """The type of a column that has room for the longest of these numbers, and of their standard deviations."""
-    parts = [text.split(" ± ") for text in numbers if NUMBER.match(text)]
-    if not parts:
-        return "c"
-    sign = "-" if any(mean.startswith("-") for mean, *_ in parts) else ""
-    whole = max(len(mean.lstrip("-").partition(".")[0]) for mean, *_ in parts)
-    decimals = len(parts[0][0].partition(".")[2])
-    spread = max((len(std) - 1 for _, *stds in parts for std in stds), default=0)
-    return f"S[table-format={sign}{whole}.{decimals}{f'({spread})' if spread else ''}]"

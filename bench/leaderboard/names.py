@@ -1,5 +1,6 @@
 """What metrics are called, in which unit they are shown, and which way is better. A structure may follow, after `_`."""
 
+import math
 from dataclasses import dataclass
 
 from bench.detections import BY_CLASS
@@ -34,6 +35,13 @@ def scale_of(metric: str) -> Scale:
 def higher_is_better(metric: str) -> bool:
     """Whether more of a metric is better."""
     return not metric.startswith(LOWER)
+
+
+def bounds(metric: str) -> tuple[float, float]:
+    """The least and the most that a metric can be, in the unit of the store."""
+    if metric.startswith(PERCENT):
+        return 0.0, 1.0
+    return (0.0 if metric.startswith(LOWER) else -math.inf), math.inf
 
 
 def label(metric: str) -> str:

@@ -1,29 +1,33 @@
 """From the plan and the store to results: which record stands behind each cell, under the grid's own labels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from bench.errors import unknown
+from bench.leaderboard.catalogue import at_sites, family_of, find, group_of, may_have_seen
 from bench.leaderboard.names import higher_is_better
-from bench.leaderboard.table import Result
+from bench.leaderboard.result import Result
 from bench.plan import Planned
 from bench.store import Record, Store
 
 Found = Sequence[tuple[Result, Record | None]]  # cells without their values, and what those are in
+Metric = str | Mapping[tuple[str, str], str]  # of all columns ("": each task's primary), or by task and protocol
 
 
-def results(planned: Iterable[Planned], metric: str = "") -> list[Result]:
+def results(planned: Iterable[Planned], metric: Metric = "") -> list[Result]:
     """The cells of a plan with their per-case values; pretrainings have none and are left out.
 
-    They are of each task's primary metric, or all of `metric`, and then only where it was computed. Raises BenchError
-    where a record's scores are damaged, and for a metric that no record has.
+    They are of each task's primary metric, or all of `metric`, and then only where it was computed; or of those of a
+    mapping, in its columns alone. Raises BenchError where a record's scores are damaged, and for a metric that no
+    record has.
     """
     return _filled([(_planned(p), p.record) for p in planned if p.job.kind == "evaluate"], metric)
 
 
-def stored(store: Store, metric: str = "") -> list[Result]:
+def stored(store: Store, metric: Metric = "") -> list[Result]:
     """The results of a store alone, as `results`: of each cell the newest record, and nothing that is not done.
 
     A folder of records that somebody published can be read where the plug-ins and the data are not.
@@ -34,20 +38,23 @@ def stored(store: Store, metric: str = "") -> list[Result]:
     return _filled([(_recorded(newest[name]), newest[name]) for name in sorted(newest)], metric)
 
 
-def of_record(record: Record) -> list[Result]:
-    """The results of one record of a cell. Raises what a record that is not as this program writes it leads to."""
-    return _filled([(_recorded(record), record)], "")
+def of_record(record: Record, metric: str = "") -> list[Result]:
+    """The results of one record of a cell, as `results`. Raises whatever a record that was made up leads to."""
+    return _filled([(_recorded(record), record)], metric)
 
 
-def _filled(found: Found, metric: str) -> list[Result]:
+def _filled(found: Found, metric: Metric) -> list[Result]:
     """Each cell with its values, and where sites are scored apart with a result for each."""
+    if not isinstance(metric, str):
+        found = [(_of(cell, metric[_column(cell)]), record) for cell, record in found if _column(cell) in metric]
+        metric = ""
     cells = [_valued(cell, record, metric) if record else cell for cell, record in found]
     if metric:
         # What is not done yet will have the metrics of what is done of its column.
         has = {_column(cell) for cell in cells if cell.state == "done"}
         if found and not has:
             raise unknown("metric", metric, sorted(_metrics(found)), where="the board")
-        cells = [replace(cell, metric=metric, higher_is_better=higher_is_better(metric)) for cell in cells]
+        cells = [_of(cell, metric) for cell in cells]
     else:
         has = {_column(cell) for cell in cells}
     told = [(cell, by_site(cell, r)) for cell, (_, r) in zip(cells, found, strict=True) if _column(cell) in has]
@@ -59,13 +66,22 @@ def _filled(found: Found, metric: str) -> list[Result]:
     ]
 
 
+def _of(cell: Result, metric: str) -> Result:
+    return replace(cell, metric=metric, higher_is_better=higher_is_better(metric))
+
+
 def _valued(cell: Result, record: Record, metric: str) -> Result:
-    detections = record.detections()
+    detections, patients = record.detections(), record.facts.get("patients", {})
+    cell = replace(cell, record=record.key)
     if detections and (metric or cell.metric) in detections.metrics:
         return replace(cell, state="done", cases=detections.cases, detections=detections)
     values = record.scores().get(metric or cell.metric, {})
     return replace(
-        cell, state="done" if values else cell.state, cases=tuple(values), values=np.array([*values.values()], float)
+        cell,
+        state="done" if values else cell.state,
+        cases=tuple(values),
+        values=np.array([*values.values()], float),
+        patients=tuple(str(patients.get(case, case)) for case in values) if patients else (),
     )
 
 
@@ -79,7 +95,9 @@ def _metrics(found: Found) -> set[str]:
 
 def _expected(cell: Result, others: Sequence[Result]) -> list[Result]:
     """A cell that is not done, for each of the columns that the `others` have."""
-    return [replace(cell, task=o.task, part=o.part, higher_is_better=o.higher_is_better) for o in others]
+    return [
+        replace(cell, task=o.task, part=o.part, family=o.family, higher_is_better=o.higher_is_better) for o in others
+    ]
 
 
 def _column(cell: Result) -> tuple[str, str]:
@@ -97,7 +115,8 @@ def by_site(result: Result, record: Record | None) -> list[Result]:
     if not sites or result.state != "done" or result.detections:
         return [result]
     of = np.array([sites["of"][case] for case in result.cases])
-    names = list(dict.fromkeys(of.tolist()))
+    names, patients = list(dict.fromkeys(of.tolist())), np.array(result.patients, str)
+    result = replace(result, family=at_sites(result.family))
     own = np.isin(of, sites["trained_on"])
     share = np.array([len(of) / np.count_nonzero(of == site) for site in of])
     found = [
@@ -106,6 +125,7 @@ def by_site(result: Result, record: Record | None) -> list[Result]:
             task=f"{result.task}@{site}",
             cases=tuple(case for case, at in zip(result.cases, of, strict=True) if at == site),
             values=result.values[of == site],
+            patients=tuple(patients[of == site].tolist()) if result.patients else (),
             part=True,
         )
         for site in names
@@ -120,8 +140,16 @@ def by_site(result: Result, record: Record | None) -> list[Result]:
     return found
 
 
+def _table(value: Any) -> Mapping[str, Any]:
+    """What a record has, or nothing of what is not as this program writes it: only marks of a board depend on it."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def _recorded(record: Record) -> Result:
     facts = record.facts
+    encoder = _table(facts["parts"].get("encoder"))
+    method = find("method", str(_table(encoder.get("method")).get("plugin")))
+    task = find("task", facts["task"])
     return Result(
         method=facts["method"],
         task=facts["task"],
@@ -134,8 +162,12 @@ def _recorded(record: Record) -> Result:
         official=facts["data"][0]["official"],
         cases=(),
         values=np.zeros(0),
+        higher_is_better=higher_is_better(facts["primary"]),
         seen=facts["data"][0].get("test_cases_seen_in_training", 0),
         collapsed=bool(facts.get("collapsed")),
+        group=str(facts.get("group") or group_of(method, pretrained="recipe" in encoder)),
+        family=family_of(task, find("protocol", facts["protocol"], task.target if task else ""), facts["primary"]),
+        may_have_seen=may_have_seen(method, facts["task"]),
     )
 
 
@@ -143,19 +175,23 @@ def _planned(planned: Planned) -> Result:
     job = planned.job
     assert job.task is not None
     assert job.protocol is not None
-    source = job.sources[0]
+    source, primary = job.sources[0], job.task.load().info.primary
     return Result(
         method=job.method.label,
         task=job.task.name,
         protocol=job.protocol.plugin.name,
         seed=job.seed,
         state="failed" if planned.state in ("failed", "blocked") else "pending",  # until its values are in
-        metric=job.task.load().info.primary,
+        metric=primary,
         phantom=job.phantom,
         found=source.found,
         official=source.official,
         cases=(),
         values=np.zeros(0),
+        higher_is_better=higher_is_better(primary),
         seen=source.seen,
         collapsed=bool(planned.record and planned.record.facts.get("collapsed")),
+        group=job.method.group or group_of(job.method.plugin, pretrained=job.method.plugin.decorator == "ssl_method"),
+        family=family_of(job.task.plugin, job.protocol.plugin, primary),
+        may_have_seen=may_have_seen(job.method.plugin, job.task.plugin.name),
     )

@@ -13,10 +13,12 @@ from bench.leaderboard.table import Cell, Column, Row, Table
 from bench.leaderboard.words import (
     EMPTY,
     PHANTOM,
+    SEEN,
     arrow,
     capitalised,
     caption,
     filled,
+    grouped,
     header,
     measure,
     named,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 NAME_WIDTH = 28  # characters of a method or a task; a longer name is folded
 GAP = 2  # between the columns of a turned table
+LEADS = "°"  # on the best of a group
 STYLES = {"failed": "red", "partial": "yellow", "pending": "dim", "absent": "dim", "published": "dim"}
 
 
@@ -55,16 +58,18 @@ def terminal(table: Table, *, width: int = 100) -> "RenderableType":
         drawn = _turned(table, width)
     else:
         drawn = [_block(table, block) for block in blocks]
-    notes = [Text(plain(note), style="dim") for note in caption(table, best="*") if note != PHANTOM]
+    notes = [Text(plain(note), style="dim") for note in caption(table, best="*", leads=LEADS) if note != PHANTOM]
     return Group(*head, *drawn, *notes)
 
 
-def _text(cell: Cell, scale: Scale, *, between: str = "\n") -> "Text":
-    """What a cell says, its interval after `between`."""
+def _text(cell: Cell, scale: Scale, *, groups: bool = False, between: str = "\n") -> "Text":
+    """What a cell says, its interval after `between`; `groups`: there are several, of which the best are marked."""
     from rich.text import Text
 
     mean, notes = texts(cell, scale)
-    text = Text(mean + "*" * cell.best, style="bold green" if cell.best else STYLES.get(cell.state, ""))
+    marks = "*" * cell.alike + LEADS * (cell.leads and groups) + SEEN * ("may have seen" in cell.marks)
+    style = "bold green" if cell.best else "bold" if cell.alike else STYLES.get(cell.state, "")
+    text = Text(mean + marks, style=style)
     return text.append(f"{between}{notes}", style="not bold") if notes else text
 
 
@@ -120,7 +125,10 @@ def _block(table: Table, block: Sequence[int]) -> "RichTable":
     for before, row in zip((None, *rows), rows, strict=False):
         if row.source and before and not before.source:
             drawn.add_section()
-        cells = [_text(row.cells[index], table.columns[index].scale) for index in block]
+        if grouped(table) and not row.source and (before is None or before.group != row.group):
+            drawn.add_section()
+            drawn.add_row(Text(plain(row.group), style="italic"))
+        cells = [_text(row.cells[index], table.columns[index].scale, groups=grouped(table)) for index in block]
         drawn.add_row(_named(row), *cells, *[_mean(row, table)] * averaged)
     return drawn
 
@@ -149,7 +157,8 @@ def _method_widths(table: Table, between: str) -> list[int]:
     """How wide the column of each method has to be."""
     found = []
     for row in table.rows:
-        cells = (_text(cell, of.scale, between=between) for cell, of in zip(row.cells, table.columns, strict=True))
+        each = zip(row.cells, table.columns, strict=True)
+        cells = (_text(cell, of.scale, groups=grouped(table), between=between) for cell, of in each)
         lines = [line for cell in cells for line in cell.plain.split("\n")] + [_mean(row, table)] * table.averaged
         found.append(max(_widest(lines), min(NAME_WIDTH, _widest(_method(row).split()))))
     return found
@@ -167,12 +176,14 @@ def _turned_block(table: Table, block: Sequence[int], names: int, between: str) 
     drawn.add_column("", width=names, overflow="fold")
     for row in rows:
         drawn.add_column(_named(row), justify="right", overflow="fold")
+    if grouped(table):
+        drawn.add_row("", *(Text(plain(row.group), style="italic") for row in rows))
     for kind, group in groupby(range(len(table.columns)), key=lambda index: _kind(table.columns[index])):
         if not table.averaged:
             drawn.add_row(Text(kind, style="bold"))
         for index in group:
             column = table.columns[index]
-            cells = [_text(row.cells[index], column.scale, between=between) for row in rows]
+            cells = [_text(row.cells[index], column.scale, groups=grouped(table), between=between) for row in rows]
             drawn.add_row(Text(_name(column, table)), *cells)
         drawn.add_section()
     if table.averaged:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
+from bench.leaderboard.gaps import common
 from bench.leaderboard.intervals import other_cases
 from bench.leaderboard.names import Scale, scale_of
-from bench.leaderboard.table import RESAMPLES, Result
+from bench.leaderboard.result import RESAMPLES, Result
 from bench.stability import drawn_cases
 
 DRAWS = 1000  # resamples of cases, as many as of detections
@@ -97,22 +98,23 @@ def _without_gaps(
     methods: list[str], grid: dict[str, dict[str, list[Result]]]
 ) -> tuple[list[str], list[str], dict[str, str]]:
     """Methods and columns that are complete together, and why the others are not among them."""
-    names, gone = list(grid), dict[str, str]()
+    names = list(grid)
     full = np.array([[any(map(_done, grid[name].get(m, ()))) for name in names] for m in methods], bool)
     full = full.reshape(len(methods), len(names))
-    while full.size and not full.all():
-        of_methods, of_columns = 1 - full.mean(axis=1), 1 - full.mean(axis=0)
-        if of_columns.max() >= of_methods.max():
-            worst = int(of_columns.argmax())
-            missing = [m for m, there in zip(methods, full[:, worst], strict=True) if not there]
-            gone[names.pop(worst)] = f"no result of {_list(missing)}"
-            full = np.delete(full, worst, axis=1)
-        else:
-            worst = int(of_methods.argmax())
-            missing = [n for n, there in zip(names, full[worst], strict=True) if not there]
-            gone[methods.pop(worst)] = f"no result in {_list(missing)}"
-            full = np.delete(full, worst, axis=0)
-    return methods, names if methods else [], gone
+    rows, columns = common(full)
+    kept, inside = [methods[row] for row in rows], [names[column] for column in columns]
+    under = rows if len(rows) else np.arange(len(methods))
+    gone = {
+        names[c]: f"no result of {_list([methods[r] for r in under if not full[r, c]])}"
+        for c in range(len(names))
+        if names[c] not in inside
+    }
+    gone |= {
+        methods[r]: f"no result in {_list([names[c] for c in columns if not full[r, c]])}"
+        for r in range(len(methods) if kept else 0)
+        if methods[r] not in kept
+    }
+    return kept, inside, gone
 
 
 def _unlike(results: list[Result]) -> str:

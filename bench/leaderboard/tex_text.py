@@ -113,6 +113,8 @@ def wide(text: str) -> float:
 def _wide(character: str) -> float:
     if character in "iljtfI.,:;'|!()[]/ ":
         return 0.6
-    if character in "mwMW%@" or ord(character) > 255:
+    if character == "W":
+        return 2.1
+    if character in "mwM%@" or ord(character) > 255:
         return 1.7
     return 1.4 if character.isupper() else 1.05

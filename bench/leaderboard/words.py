@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from bench.leaderboard.beside import Beside
 from bench.leaderboard.names import Scale, label
 from bench.leaderboard.sentences import differences, sources, wins
-from bench.leaderboard.table import Cell, Column, Row, Table
+from bench.leaderboard.table import MARKS, Cell, Column, Row, Table
+from bench.leaderboard.verdicts import LEVEL
 
 EMPTY = "No results to show: the grid is empty, or nothing in it was selected."
 PHANTOM = "PHANTOM data: numbers say nothing about medicine."
 GAP = "–"
 LISTED = 4  # ids of cells that a note names before it counts the others; the cells themselves say what they lack
 BEST = "best mean of a column, ties alike, among cells with every seed done"
+ALIKE = "the best mean of a column, and every one that is not shown to be worse, among cells with every seed done"
+UNTESTED = "not tested, for lack of a second case or of cases and seeds that all have"
+LEADS = "the best of its group in a column"
+SEEN = "§"  # on cells whose pretraining may have seen test images
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,28 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:] if text.partition(" ")[0].islower() else text
 
 
-def caption(table: Table, *, best: str) -> list[str]:
-    """What a reader must know to trust it, in lines of plain text; `best` says how the best of a column is marked."""
+def caption(table: Table, *, best: str, leads: str) -> list[str]:
+    """What a reader must know to trust it, in lines of plain text; `best` and `leads` say how such cells are marked."""
     lines = [PHANTOM] if table.phantom else []
-    lines += [setting(table), *(note.text for note in fewer_seeds(table)), f"{best}: {BEST}"]
+    lines += [setting(table), *(note.text for note in fewer_seeds(table)), *legend(table, best=best, leads=leads)]
     lines += [note.text for note in remarks(table)]
     return lines + [f"† {note.text}" for note in incomplete(table)]
+
+
+def legend(table: Table, *, best: str, leads: str) -> list[str]:
+    """What the marks of cells mean."""
+    bold = [cell for row in table.rows for cell in row.cells if cell.alike and not cell.best]
+    how = [f"p at least {1 - LEVEL:g}: {', '.join(table.tests)}"] if table.tests else []
+    how += [UNTESTED] if any(cell.p is None for cell in bold) else []
+    tested = f"{ALIKE} ({'; or '.join(how)})" if how else BEST
+    seen = any("may have seen" in cell.marks for row in table.rows for cell in row.cells)
+    said = [f"{best}: {tested}", *([f"{leads}: {LEADS}"] if grouped(table) else [])]
+    return said + ([f"{SEEN}: {MARKS['may have seen']}, by what its authors say"] if seen else [])
+
+
+def grouped(table: Table) -> bool:
+    """Whether its rows are of several groups, which then head them."""
+    return len(table.groups) > 1
 
 
 def setting(table: Table) -> str:
@@ -85,8 +106,30 @@ def remarks(table: Table) -> list[Note]:
         if row.collapsed:
             seeds = ", ".join(map(str, row.collapsed))
             notes.append(Note(f"{row.method}: its pretraining collapsed (seeds {seeds})", rows=(index,)))
-    notes += [] if table.averaged else [Note("no mean over columns: their metrics differ")]
+    notes += _release(table)
+    notes += (
+        [_over(table)] if table.averaged and table.columns else [Note("no mean over columns: their metrics differ")]
+    )
+    notes = [note for note in notes if note.text] + [Note(text) for text in table.notes]
     return notes + (printed(table, table.beside) if table.beside else [])
+
+
+def _release(table: Table) -> list[Note]:
+    columns = tuple(i for i, column in enumerate(table.columns) if column.metric.startswith("release_"))
+    return [Note(MARKS["release"], columns)] if columns and len(columns) < len(table.columns) else []
+
+
+def _over(table: Table) -> Note:
+    """On the columns that means are over, where those are not all."""
+    own = [index for index, column in enumerate(table.columns) if not column.part]
+    if len(table.averaged_over) == len(own):
+        return Note("")
+    if not table.averaged_over:
+        return Note("no mean: no column is done for any method")
+    left = [table.columns[index].name for index in own if index not in table.averaged_over]
+    more = f" and {len(left) - LISTED} more" if len(left) > LISTED else ""
+    said = f"means are over the {len(table.averaged_over)} of {len(own)} columns that are done for most methods"
+    return Note(f"{said}, without {', '.join(left[:LISTED])}{more}")
 
 
 def printed(table: Table, beside: Beside) -> list[Note]:
@@ -118,7 +161,7 @@ def header(column: Column, table: Table) -> str:
 def named(column: Column, metric: str = "") -> str:
     """The name of a column, what is to be said of its `metric`, and its completeness where that is partial."""
     partial = f" ({column.found}/{column.official})" if column.partial else ""
-    return f"{column.task} / {column.protocol}{metric}{partial}"
+    return f"{column.name.replace('/', ' / ')}{metric}{partial}"
 
 
 def sites_apart(column: Column) -> bool:
@@ -204,11 +247,14 @@ def _missing(row: Row, columns: tuple[Column, ...]) -> str:
         if ids:
             more = f" and {len(ids) - LISTED} more" if len(ids) > LISTED else ""
             said.append(f"{'not in the grid' if state == 'absent' else state}: {', '.join(ids[:LISTED])}{more}")
-    return f"{row.method} is incomplete and has no mean; {'; '.join(said)}"
+    done, of = row.coverage
+    mean = " and has no mean" if row.mean is None else ""
+    return f"{row.method} is incomplete ({done} of {of} done){mean}; {'; '.join(said)}"
 
 
 def _ids(row: Row, cell: Cell, column: Column, state: str) -> list[str]:
-    name = f"{row.method}/{_task(column)}/{column.protocol}"
+    method, _, protocol = (cell.id or f"{row.method}/{column.name}").rsplit("/", 2)
+    name = f"{method}/{_task(column)}/{protocol}"
     seeds = {"failed": cell.failed, "pending": cell.pending}.get(state, ())
     if cell.state == state == "absent" or (seeds and len(seeds) == cell.seeds > 1):
         return [f"{name}/*"]

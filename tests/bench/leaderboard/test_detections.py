@@ -11,12 +11,13 @@ from bench.detections import Detections, collect, write
 from bench.errors import BenchError
 from bench.executors import Event
 from bench.keys import digest
+from bench.leaderboard.building import build
 from bench.leaderboard.formats import csv, json, markdown
+from bench.leaderboard.intervals import Drawn
+from bench.leaderboard.result import RESAMPLES, Result
 from bench.leaderboard.results import results, stored
-from bench.leaderboard.table import RESAMPLES, Result, build
 from bench.leaderboard.words import caption, title
 from bench.plan import plan
-from bench.stats import corrected, percentiles
 from bench.store import Store, write_scores
 
 CLASSES = ("lung_nodule", "mass", "fracture, rib", "effusion")
@@ -75,7 +76,7 @@ def one(table):
 
 
 @pytest.mark.parametrize("metric", ["map50", "map", "map75", "froc", "ap50_lung_nodule", "ap_fracture, rib"])
-def test_a_cell_is_the_mean_over_seeds_with_the_interval_of_what_they_resample_to(tmp_path, found, metric):
+def test_a_cell_is_the_mean_over_seeds_with_the_interval_of_what_they_resample_to(tmp_path, found, metric, recipe):
     seeds = [found(1), found(2)]
     for seed, of in enumerate(seeds):
         commit(Store(tmp_path), of, seed=seed)
@@ -83,10 +84,13 @@ def test_a_cell_is_the_mean_over_seeds_with_the_interval_of_what_they_resample_t
     cell, values = one(table), [of.value(metric) for of in seeds]
     assert (cell.state, cell.done, cell.cases) == ("done", (0, 1), 12)
     assert (cell.mean, cell.std) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
-    drawn = np.mean([of.resampled(metric, resamples=RESAMPLES) for of in seeds], axis=0)
-    ends = percentiles(drawn) if metric == "froc" else corrected(drawn, float(np.mean(values)))
-    assert (cell.low, cell.high) == pytest.approx(ends)
+    drawn = np.array([of.resampled(metric, resamples=RESAMPLES) for of in seeds])
+    mean = drawn.mean(axis=0)
+    squares = (np.var(values, ddof=1) / 2, 12 / 11 * mean.var())
+    low, high = recipe(np.mean(values), mean, squares, (1, 11), biased=metric != "froc")
+    assert (cell.low, cell.high) == pytest.approx((max(0, low), min(1, high)), abs=0.03 * (high - low))
     assert cell.low < cell.mean < cell.high
+    assert high - low > 1.05 * np.diff(np.quantile(mean, [0.025, 0.975]))
     assert table.interval.endswith("bias-corrected for average precision")
     narrow = one(build(stored(Store(tmp_path), metric), level=0.5)[0])
     assert cell.low < narrow.low < narrow.high < cell.high
@@ -102,8 +106,11 @@ def test_seeds_are_resampled_with_the_same_draws(tmp_path):
         )
         commit(Store(tmp_path), kept, seed=seed)
     cell = one(build(stored(Store(tmp_path), "froc"))[0])
-    assert (cell.mean, cell.low, cell.high) == pytest.approx((0.5, 0.5, 0.5))
+    assert cell.mean == pytest.approx(0.5)
     assert cell.std == pytest.approx(0.4 / 2**0.5)
+    drawn = Drawn.of(stored(Store(tmp_path), "froc"))
+    assert drawn.drawn.mean(axis=0) == pytest.approx(np.full(RESAMPLES, 0.5))
+    assert float(drawn.spread(None).cases) == pytest.approx(0)
 
 
 def test_one_case_has_no_interval(tmp_path):
@@ -179,7 +186,7 @@ def test_a_board_says_what_it_shows_in_percent(tmp_path, found, metric):
     assert title(table) == f"{TITLES[metric]} on real data"
     cell = one(table)
     assert f"{100 * cell.mean:.2f}** [{100 * cell.low:.1f}, {100 * cell.high:.1f}]" in markdown(table)
-    assert "higher is better" in caption(table, best="bold")[0]
+    assert "higher is better" in caption(table, best="bold", leads="underlined")[0]
     assert json_module.loads(json_module.dumps(json([table]), allow_nan=False))[0]["rows"][0]["mean"] == cell.mean
     assert str(cell.low) in csv(table)
 
@@ -214,7 +221,7 @@ def test_of_a_grid_what_is_not_done_is_pending(planned, found):
         "random_init/kvasir_detection/detect/1", "imagenet_supervised/brain_tumor/knn/0",
     }  # fmt: skip
     (table,) = build(cells)  # of phantoms
-    assert title(table) == "mAP50 (%), accuracy (%) on PHANTOM data"
+    assert title(table) == "Accuracy (%), mAP50 (%) on PHANTOM data"
     row = next(row for row in table.rows if row.method == "random_init")
     cell = row.cells[[column.task for column in table.columns].index("kvasir_detection")]
     assert (cell.state, cell.done, cell.pending) == ("partial", (1,), (0,))

@@ -16,10 +16,12 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+from bench.leaderboard.building import build
 from bench.leaderboard.formats import FIELDS, csv, json, markdown
 from bench.leaderboard.latex import latex
+from bench.leaderboard.result import Result
 from bench.leaderboard.screen import terminal
-from bench.leaderboard.table import Result, Table, build
+from bench.leaderboard.table import Table
 from bench.leaderboard.words import EMPTY, PHANTOM
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -86,7 +88,37 @@ def canned() -> dict[str, tuple[Table, ...]]:
     families = [r for m, done in {"random_init": 7, "lvm_med": 4}.items() for r in families_of(m, done)]
     boards = {"demo": demo, "one_seed": one_seed, "mixed_metrics": mixed, "hostile": hostile, "wide": wide}
     boards["families"] = families
+    boards["groups"] = [r for line in GROUPED for r in grouped_of(*line)]
     return {name: build(results) for name, results in boards.items()}
+
+
+# A row of each group and two of one; the lead of some is more than chance, and a cell may have been seen.
+GROUPED = (
+    ("clip", "foundation models", (40, 41), (8, 9), (52, 52)),
+    ("random_init", "supervised", (20, 22), (6, 7), (21, 20)),
+    ("simclr", "SSL on medical images", (41, 42), (9, 9), (55, 56)),
+    ("lvm_med", "SSL on medical images", (44, 45), (7, 8), (58, "failed")),
+    ("imagenet", "supervised", (40, 40), (5, 5), (53, 54)),
+)
+
+
+def grouped_of(method: str, group: str, *seeds: tuple[int | str, ...]) -> list[Result]:
+    """Its results in two families of columns, which do not follow each other."""
+    columns = {"fgadr/linear": "classification", "mini/knn": "detection", "brain_tumor/linear": "classification"}
+    return [
+        result
+        for (column, family), right in zip(columns.items(), seeds, strict=True)
+        for result in cell(
+            method,
+            column,
+            *right,
+            cases=10 if column == "mini/knn" else 60,
+            group=group,
+            family=family,
+            may_have_seen=method == "clip" and column == "fgadr/linear",
+            record=f"key-of-{method}",
+        )
+    ]
 
 
 def families_of(method: str, done: int) -> list[Result]:
@@ -106,7 +138,7 @@ def families_of(method: str, done: int) -> list[Result]:
 
 
 CANNED = canned()
-EMPTY_TABLE = Table(False, (), (), (), 0.95, "percentile bootstrap over test cases")
+EMPTY_TABLE = Table(False, (), (), (), 0.95, "bootstrap over test cases")
 
 
 def screen(table: Table, *, width: int = 100, colour: bool = False) -> str:
@@ -206,18 +238,18 @@ def test_no_number_is_cut_or_broken_on_a_screen(name: str, width: int):
         for text in rendered(table).texts:
             if text[:1].isdigit():
                 mean, _, notes = text.strip().partition(" [")
-                assert mean in shown
+                assert mean.removesuffix(" §") in shown  # where a mark may be between
                 assert notes in shown
 
 
 def test_a_turned_table_has_means_and_intervals_side_by_side_where_they_fit():
     (table,) = CANNED["families"]
-    assert "fgadr / finetune ↑             93.75* [81.2, 100.0]    93.75* [81.2, 100.0]" in screen(table, width=80)
+    assert "fgadr / finetune ↑             93.75* [71.7, 98.9]    93.75* [71.7, 98.9]" in screen(table, width=80)
     lines = bare(screen(table, width=60)).splitlines()
     place = next(n for n, line in enumerate(lines) if line.startswith("fgadr / finetune ↑"))
     assert [line.split() for line in lines[place : place + 2]] == [
         ["fgadr", "/", "finetune", "↑", "93.75*", "93.75*"],
-        ["[81.2,", "100.0]", "[81.2,", "100.0]"],
+        ["[71.7,", "98.9]", "[71.7,", "98.9]"],
     ]
 
 
@@ -239,13 +271,55 @@ def test_colour_adds_nothing_but_colour():
                 assert Text.from_ansi(screen(table, colour=True)).plain.strip() == screen(table).strip()
 
 
-def test_the_best_and_their_ties_are_marked():
+def test_the_best_their_ties_and_what_is_not_shown_to_be_worse_are_marked():
     real = CANNED["demo"][0]
     for text in ("**78.12 ± 4.42** ", "**62.50 ± 8.84** "):
         assert text in markdown(real)
         assert text.strip("* ") + "*" in screen(real)
     assert markdown(real).count("**78.12 ± 4.42** ") == 2
     assert "**75.00" not in markdown(real)  # the highest mean of its column, of one seed of two
+    assert "**56.25 ± 8.84** " in markdown(real)  # of 16 cases, which tell little
+
+
+def test_what_is_shown_to_be_worse_is_not_marked_and_groups_have_their_best():
+    (table,) = CANNED["groups"]
+    text, shown = markdown(table), screen(table)
+    assert [line.split("|")[1].strip() for line in text.splitlines()[4:12]] == [
+        *("*supervised*", "random_init", "imagenet", "*SSL on medical images*", "simclr", "lvm_med †"),
+        *("*foundation models*", "clip"),
+    ]
+    for mean in ("34.17 ± 1.18", "35.00 ± 2.36"):
+        assert f"| {mean} [" in text
+        assert f"{mean} " in shown
+    assert "| <ins>**66.67 ± 0.00**</ins> [" in text
+    assert "| **67.50 ± 1.18** § [" in text  # alone in its group, it leads nothing
+    assert "66.67 ± 0.00*° " in shown
+    assert "67.50 ± 1.18*§ " in shown
+    for written, mark, led, seen in ((text, "bold", "underlined", "§"), (" ".join(shown.split()), "*", "°", "§")):
+        assert f"{mark}: the best mean of a column, and every one that is not shown to be worse" in written.replace(
+            "\\*", "*"
+        )
+        assert f"{led}: the best of its group in a column" in written
+        assert f"{seen}: the pretraining may have seen test images" in written
+
+
+def test_groups_head_the_columns_of_a_turned_table():
+    (table,) = build([r for n in range(9) for r in cell("a", f"t{n}/knn", 8, group="one")
+                      + cell("b", f"t{n}/knn", 9, group="two")])  # fmt: skip
+    lines = screen(table, width=60).splitlines()
+    assert next(line for line in lines if "one" in line).split() == ["one", "two"]
+
+
+def test_what_cannot_be_tested_is_said_and_marked():
+    """A single case tells nothing, and a board of it claims nothing."""
+    (table,) = build([*cell("a", "t/knn", 1, cases=1), *cell("b", "t/knn", 0, cases=1)])
+    assert markdown(table).count("**") == 4
+    assert "not shown to be worse, among cells with every seed done (not tested, for lack of" in markdown(table)
+    (both,) = build([*cell("a", "u/knn", 60, cases=60), *cell("b", "u/knn", 0, cases=60),
+                     *cell("a", "t/knn", 1, cases=1), *cell("b", "t/knn", 0, cases=1)])  # fmt: skip
+    assert markdown(both).count("**") == 6
+    assert "for all pairs of a column; or not tested, for lack of" in markdown(both)
+    assert "not tested" not in markdown(CANNED["groups"][0])
 
 
 def test_marks_are_explained():
@@ -284,6 +358,7 @@ def test_csv_and_json_hold_the_numbers_of_the_table(name: str):
         again = json_module.loads(json_module.dumps(written, allow_nan=False))
         for row, written_row in zip(table.rows, again["rows"], strict=True):
             assert (written_row["name"], written_row["mean"]) == (row.method, row.mean)
+            assert (written_row["group"], written_row["coverage"]) == (row.group, list(row.coverage))
             for cell, column, said in zip(row.cells, again["columns"], written_row["cells"], strict=True):
                 line = next(lines)
                 assert (line["method"], f"{line['task']}/{line['protocol']}") == (row.method, column["name"])
@@ -293,5 +368,12 @@ def test_csv_and_json_hold_the_numbers_of_the_table(name: str):
                     assert said[number] == exact
                     assert line[number] == ("" if exact is None else repr(exact))
                 assert line["state"] == said["state"] == cell.state
+                assert line["p"] == ("" if cell.p is None else repr(cell.p))
+                for flag in ("best", "alike", "leads"):
+                    assert (said[flag], line[flag]) == (getattr(cell, flag), str(getattr(cell, flag)).lower())
+                assert line["seed_means"] == " ".join(map(repr, cell.seed_means))
+                assert (said["seed_means"], said["records"]) == (list(cell.seed_means), list(cell.records))
+                assert (said["marks"], line["marks"]) == (list(cell.marks), "; ".join(cell.marks))
+                assert (line["group"], line["family"]) == (row.group, column["family"])
                 assert said["seeds_failed"] == list(cell.failed)
         assert next(lines, None) is None

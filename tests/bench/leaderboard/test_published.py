@@ -12,10 +12,12 @@ import pytest
 from bench.errors import BenchError
 from bench.leaderboard import formats
 from bench.leaderboard.beside import Identity, identities, set_beside
+from bench.leaderboard.building import build
 from bench.leaderboard.latex import latex
 from bench.leaderboard.published import COLUMNS, files, load, read, shipped
+from bench.leaderboard.result import Result
 from bench.leaderboard.screen import terminal
-from bench.leaderboard.table import Result, Table, build
+from bench.leaderboard.table import Table
 from bench.registry import discover
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -16,8 +16,8 @@ from bench.leaderboard import critical
 from bench.leaderboard import ranking_words as words
 from bench.leaderboard.duel import FEWEST
 from bench.leaderboard.ranking import rank
+from bench.leaderboard.result import Result
 from bench.leaderboard.subgrid import subgrid
-from bench.leaderboard.table import Result
 
 N = 30
 CASES = tuple(f"case {n}" for n in range(N))

@@ -1,5 +1,6 @@
 """Records to results: a site is a column of its own, beside the mean of the sites and the drop away from home."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 
 from bench.errors import BenchError
 from bench.keys import digest
+from bench.leaderboard.building import build
 from bench.leaderboard.formats import markdown
-from bench.leaderboard.results import by_site, stored
-from bench.leaderboard.table import Result, build
+from bench.leaderboard.result import Result
+from bench.leaderboard.results import by_site, of_record, stored
 from bench.leaderboard.words import caption
 from bench.store import Record, Store, write_scores
 
@@ -128,14 +130,22 @@ def test_another_metric_is_shown_where_it_was_computed(store):
         stored(store, "relaese_dice")
 
 
+def test_a_primary_metric_of_which_less_is_better_is_known_as_one(store):
+    (record,) = (record for record in store.records() if record.facts["task"] == "sites")
+    (told,) = {cell.higher_is_better for cell in of_record(replace(record, facts={**record.facts, "primary": "hd95"}))}
+    assert told is False
+
+
 def test_the_board_says_what_each_metric_is(store):
     (table,) = build(stored(store))
     assert markdown(table).startswith("### Dice (%) on real data")
-    assert "lower is better for sites@drop" in " ".join(caption(table, best="bold"))
-    assert "cases found of the official data set: plain 6 of 6; sites 6 of 6" in caption(table, best="bold")
+    assert "lower is better for sites@drop" in " ".join(caption(table, best="bold", leads="underlined"))
+    assert "cases found of the official data set: sites 6 of 6; plain 6 of 6" in caption(
+        table, best="bold", leads="underlined"
+    )
     (table,) = build(stored(store, "hd95_gland"))
     assert markdown(table).startswith("### HD95, gland (mm) on real data")
-    assert "lower is better" in caption(table, best="bold")[0]
+    assert "lower is better" in caption(table, best="bold", leads="underlined")[0]
     (table,) = build(stored(store, "release_dice"))
     assert markdown(table).startswith("### Dice as LVM-Med's code computes it (%) on real data")
 
@@ -143,6 +153,6 @@ def test_the_board_says_what_each_metric_is(store):
 def test_a_task_with_fewer_seeds_is_told():
     found = [result(task="small", seed=seed) for seed in (0, 1)] + [result(task="large"), result(task="huge")]
     (table,) = build(found)
-    assert "seeds of large, huge: 0" in caption(table, best="bold")
+    assert "seeds of large, huge: 0" in caption(table, best="bold", leads="underlined")
     (table,) = build(found[:2])
-    assert not any(line.startswith("seeds of") for line in caption(table, best="bold"))
+    assert not any(line.startswith("seeds of") for line in caption(table, best="bold", leads="underlined"))

@@ -5,7 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from bench.leaderboard.table import Result, Table, build
+from bench.leaderboard.building import build
+from bench.leaderboard.result import Result
+from bench.leaderboard.table import Table
+from bench.moderation import moderated
 
 
 def result(
@@ -53,8 +56,55 @@ def test_the_interval_is_over_cases_averaged_over_seeds():
     opposite = one([result(seed=0, values=[1, 0] * 20), result(seed=1, values=[0, 1] * 20)]).rows[0].cells[0]
     assert (opposite.low, opposite.high) == (0.5, 0.5)  # every case is 0.5 once its seeds are averaged
     same = one([result(seed=0, values=[1, 0] * 20), result(seed=1, values=[1, 0] * 20)]).rows[0].cells[0]
-    assert same.low == pytest.approx(0.35, abs=0.03)  # 0.5 - 1.96 * sqrt(0.25 / 40) = 0.345
-    assert same.high == pytest.approx(0.65, abs=0.03)
+    assert same.low == pytest.approx(0.34, abs=0.01)  # 0.5 - 2.02 * sqrt(0.25 / 39), of whole cases
+    assert same.high == pytest.approx(0.66, abs=0.01)
+
+
+def test_the_interval_is_that_of_the_mean_squares_with_seeds_moderated_by_the_column(squares, recipe):
+    draws = np.random.default_rng(0)
+    methods = {
+        name: draws.beta(5, 3, 14) * 0.8 + draws.normal(0, 0.02, (3, 14)) + draws.normal(0, spread, (3, 1))
+        for name, spread in (("a", 0.01), ("b", 0.03), ("c", 0.1), ("d", 0.02))
+    }
+    table = one([result(m, seed=s, values=v.tolist()) for m, of in methods.items() for s, v in enumerate(of)])
+    firm = moderated([of.mean(axis=1).tolist() for of in methods.values()])
+    moved = []
+    for row, values, seeds in zip(table.rows, methods.values(), firm, strict=True):
+        (_, cases), (_, free) = squares(values)
+        mean = values.mean(axis=0)
+        drawn = mean[draws.integers(14, size=(20_000, 14))].mean(axis=1)
+        ends = recipe(mean.mean(), drawn, (seeds.variance / 3, cases), (seeds.freedom, free))
+        alone = recipe(mean.mean(), drawn, *squares(values))
+        (cell,) = row.cells
+        assert (cell.low, cell.high) == pytest.approx(ends, abs=0.03 * (ends[1] - ends[0]))
+        moved.append(abs(cell.high - alone[1]) / (cell.high - cell.mean))
+    assert max(moved) > 0.2  # from where an interval of its own seeds alone would end
+    assert "moderated" in table.interval
+
+
+def test_cells_of_a_patient_are_one_and_are_said_to_be():
+    values = [1.0, 1.0, 0.0, 0.0] * 10
+    patients = tuple(f"p{n // 2}" for n in range(40))
+    plain = one([result(values=values)])
+    together = one([result(values=values, patients=patients)])
+    ratio = np.ptp([together.rows[0].cells[0].low, together.rows[0].cells[0].high]) / np.ptp(
+        [plain.rows[0].cells[0].low, plain.rows[0].cells[0].high]
+    )
+    assert ratio == pytest.approx(2**0.5, rel=0.1)
+    assert "a patient's cases together" in together.interval
+    assert "patient" not in plain.interval
+
+
+def test_the_interval_stays_within_what_the_metric_can_be():
+    cell = one([result(values=[1.0] * 19 + [0.6])]).rows[0].cells[0]
+    assert cell.high == 1.0
+    assert one([result(values=[1.0] * 19 + [0.6], metric="kappa")]).rows[0].cells[0].high > 1.0
+
+
+def test_equal_values_are_their_own_interval():
+    for seeds in (1, 3):
+        cell = one([result(seed=seed, values=[0.1] * 7) for seed in range(seeds)]).rows[0].cells[0]
+        assert (cell.low, cell.high) == pytest.approx((0.1, 0.1), abs=1e-15)
 
 
 def test_the_level_reaches_the_interval():
@@ -142,19 +192,24 @@ def test_rows_and_columns_keep_the_order_of_the_grid():
     assert [column.name for column in table.columns] == ["t2/knn", "t1/linear", "t2/linear"]
 
 
-def test_a_row_has_a_mean_only_when_it_is_complete():
-    results = [result("full", "t1/knn", values=[1.0]), result("full", "t2/knn", values=[0.5])]
-    results += [result("gap", "t1/knn", values=[1.0]), result("gap", "t2/knn", state="failed")]
-    results += [result("absent", "t1/knn", values=[1.0])]
-    full, gap, absent = one(results).rows
-    assert (full.mean, full.complete) == (0.75, True)
-    assert (gap.mean, gap.complete) == (None, False)
-    assert (absent.mean, absent.complete, absent.cells[1].state) == (None, False, "absent")
+def test_means_are_over_the_columns_that_are_done_for_most():
+    results = [result("full", f"t{n}/knn", values=[value]) for n, value in enumerate((1.0, 0.5, 0.6))]
+    results += [result("gap", f"t{n}/knn", values=[0.0]) for n in (0, 1)] + [result("gap", "t2/knn", state="failed")]
+    results += [result("absent", "t0/knn", values=[0.2]), result("absent", "t1/knn", values=[0.4])]
+    results += [result("started", "t0/knn", values=[0.9]), result("started", "t1/knn"), result("started", "t2/knn")]
+    table = one(results)
+    full, gap, absent, started = table.rows
+    assert table.averaged_over == (0, 1)
+    assert (full.mean, full.complete, full.coverage) == (0.75, True, (3, 3))
+    assert (gap.mean, gap.complete, gap.coverage) == (0.0, False, (2, 3))
+    assert (absent.mean, absent.complete, absent.cells[2].state) == (pytest.approx(0.3), False, "absent")
+    assert (started.mean, started.coverage) == (None, (1, 3))
 
 
 def test_columns_of_different_metrics_have_no_mean():
     results = [result(values=[1.0]), result(column="t2/knn", values=[0.5], metric="kappa")]
     assert one(results).rows[0].mean is None
+    assert one(results).averaged_over == ()
     assert one(results).rows[0].complete is True
 
 
