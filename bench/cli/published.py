@@ -1,6 +1,5 @@
 """Commands on the numbers that papers print: list them, add a file of them, ask what their wins are worth."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +11,8 @@ from bench.cli.show import as_json, as_table
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.leaderboard.beside import Identity
     from bench.leaderboard.published import Published
-    from bench.leaderboard.table import Table
     from bench.registry import Registry
 
 AGREEMENT, SPREAD = 0.6, 0.4  # as in bench.leaderboard.outperformance, which says why
@@ -30,7 +29,7 @@ def ls(grid: GridOption = "bench.toml", json: Json = False) -> None:
     """
     from bench.leaderboard.published import files
 
-    loaded = [(path, _read([path], grid)) for path in files(Path(grid))]
+    loaded = [(path, numbers([path], grid)) for path in files(Path(grid))]
     if json:
         as_json([{"file": path} | _facts(rows) for path, rows in loaded])
         return
@@ -56,12 +55,12 @@ def add(
 
     if file.suffix != ".csv":
         raise BenchError(f"{file}: is not called .csv, and would not be found; rename it")
-    rows = _read([file], grid)
+    rows = numbers([file], grid)
     place = Path(grid).parent / FOLDER / file.name
     if place.exists() and not force:
         raise BenchError(f"{place}: exists already; --force replaces it")
     others = [path for path in files(Path(grid)) if path.resolve() != place.resolve()]
-    distinct([*_read(others, grid), *rows])
+    distinct([*numbers(others, grid), *rows])
     write_whole(place, file.read_bytes())
     if json:
         as_json({"file": place} | _facts(rows))
@@ -91,7 +90,7 @@ def claims_(
     from bench.leaderboard.outperformance import LARGE, assumed, claims
     from bench.leaderboard.published import files
 
-    found = claims(_read(files(Path(grid)), grid), agreement=agreement, spread=spread)
+    found = claims(numbers(files(Path(grid)), grid), agreement=agreement, spread=spread)
     said = assumed(agreement, spread)
     if json:
         told = {"agreement": agreement, "spread": spread, "said": said}
@@ -104,22 +103,19 @@ def claims_(
     print(said)  # noqa: T201
 
 
-def setter(grid: str, data: str | None) -> "Callable[[Table], Table]":
-    """What sets the printed numbers that a grid, or a store, finds beside its tables."""
-    from bench.leaderboard.beside import identities, set_beside
-    from bench.leaderboard.published import files
+def known(grid: str, data: str | None) -> "dict[str, Identity]":
+    """By label, what the rows of a grid, or of a store, are."""
+    from bench.leaderboard.beside import identities
     from bench.store import Store
 
     if Path(grid).is_dir():
         found = [(str(r.facts["method"]), r.parts) for r in Store(Path(grid)).records()]
     else:
         found = [(p.job.method.label, p.job.parts) for p in planned(grid, data)[2]]
-    known = identities(found, {plugin.name: plugin.settings for plugin in _registry(grid).all("method")})
-    rows = _read(files(Path(grid)), grid)
-    return lambda table: set_beside(table, rows, known)
+    return identities(found, {plugin.name: plugin.settings for plugin in _registry(grid).all("method")})
 
 
-def _read(paths: list[Path], grid: str) -> "list[Published]":
+def numbers(paths: list[Path], grid: str) -> "list[Published]":
     """The numbers of files, checked against the tasks and protocols that there are."""
     from bench.leaderboard.published import load
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli import DataRoot, GridFile, Json, app
-from bench.cli.board import Format, draw
+from bench.cli.board import show
 from bench.cli.live import Reporter
 from bench.cli.look import Only, planned
-from bench.cli.show import as_json, duration
+from bench.cli.show import as_json
+from bench.durations import duration
 from bench.errors import BenchError
 
 
@@ -131,16 +132,17 @@ def _conclude(found: list[Any], grid: str, config: Any, *, json: bool, ran: int)
         rows = [{"id": p.job.id, "key": p.job.key, "state": p.state, "why": p.why} for p in found]
         as_json({"jobs": rows})
     else:
+        from bench.leaderboard.building import build
         from bench.leaderboard.results import results
 
-        draw(results(found), Format.terminal)
+        show(build(results(found)))
         for cause in dict.fromkeys(p.why for p in bad):
             cells = [p.job.id for p in bad if p.why == cause]
             print(f"failed: {cells[0]}" + (f" and {len(cells) - 1} more" if len(cells) > 1 else "") + f": {cause}")  # noqa: T201
         done = sum(p.state == "cached" for p in found)
         print(f"{done} of {len(found)} jobs done ({ran} now). Records: {config.store}")  # noqa: T201
         name = "" if grid == "bench.toml" else f" {grid}"
-        hint = f"bench run{name} --rerun failed" if bad else f"bench leaderboard{name} --format md"
+        hint = f"bench run{name} --rerun failed" if bad else f"bench leaderboard{name} --out board.html"
         last = shlex.quote(found[-1].job.id) if found else ""
         print(f"next: {hint}  |  bench show {last}{name and ' --grid' + name}" if found else "the grid has no job")  # noqa: T201
     if bad:

@@ -9,7 +9,12 @@ from bench.keys import plain
 
 def as_json(value: Any) -> None:
     """Print a value as JSON; numbers that are not finite are null."""
-    print(json.dumps(_finite(plain(value)), indent=1, ensure_ascii=False))  # noqa: T201
+    print(json_text(value), end="")  # noqa: T201
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON with a line end; numbers that are not finite are null."""
+    return json.dumps(_finite(plain(value)), indent=1, ensure_ascii=False) + "\n"
 
 
 def _finite(value: Any) -> Any:
@@ -37,11 +42,3 @@ def as_table(rows: Sequence[Mapping[str, Any]], *, empty: str = "nothing") -> No
     for row in rows:
         table.add_row(*(Text("" if (value := row.get(name)) is None else str(value)) for name in names))
     Console(soft_wrap=False).print(table)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 8 s, 3 min 20 s, 2 h 05 min."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

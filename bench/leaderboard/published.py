@@ -58,6 +58,11 @@ class Published:
         return " ".join(self.tasks), self.protocol
 
     @property
+    def row(self) -> tuple[str, ...]:
+        """What the numbers of a row of a table share."""
+        return self.group, self.name, self.protocol
+
+    @property
     def key(self) -> tuple[str, ...]:
         """What no two lines share."""
         return self.source, self.table, self.name, *self.column, self.metric
