@@ -51,15 +51,24 @@ def draw(history: Mapping[str, Curve], title: str, file: Path) -> None:
     save(figure, file)
 
 
-def save(figure: "Figure", file: Path) -> None:
-    """Write a figure. Raises BenchError for a file that is no png, svg or pdf, or cannot be written."""
+def require_figure(file: Path) -> None:
+    """Raise BenchError for a file that is no png, svg or pdf, before anything is drawn."""
     if file.suffix.lower() not in ENDINGS:
         raise BenchError(f"{file}: a figure ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
+
+
+def save(figure: "Figure", file: Path) -> None:
+    """Write a figure, in the same bytes each time. Raises BenchError as `require_figure`, or where it cannot write.
+
+    The text of an svg stays text, and that of a pdf is TrueType: journals refuse the default, Type 3.
+    """
+    require_figure(file)
     from matplotlib import rc_context
 
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix.lower())
     try:
-        with rc_context({"pdf.fonttype": 42}):  # TrueType: journals refuse the default, Type 3
-            figure.savefig(file)
+        with rc_context({"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "bench"}):
+            figure.savefig(file, metadata=undated)
     except OSError as exc:
         raise BenchError(f"{file}: {exc.strerror}") from None
 

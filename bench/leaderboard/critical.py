@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import curves
+from bench.leaderboard.plots import canvas
 from bench.leaderboard.ranking import Ranking
 from bench.leaderboard.ranking_words import p_value, title
+from bench.leaderboard.words import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 STEP = 0.32  # inches from one name, or bar, to the next
 
 
+@canvas.style()
 def draw(ranking: Ranking, file: Path) -> None:
     """Write the diagram. Raises ValueError where nothing is ranked, and BenchError as `curves.save`."""
     from matplotlib.figure import Figure
@@ -27,13 +30,14 @@ def draw(ranking: Ranking, file: Path) -> None:
     bars = _bars(ranking)
     left = (methods + 1) // 2
     depth = (0.5 * len(bars) + left + 0.9) * STEP
-    figure = Figure(figsize=(7.0, depth + 1.0), layout="constrained", dpi=200)
+    figure = Figure(figsize=(canvas.WIDTH, depth + 1.0), layout="constrained", dpi=200)
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_xlim(1 - 0.6 * methods, methods + 0.6 * methods)
     axes.set_ylim(-depth, (3 if math.isfinite(test.difference) else 1.5) * STEP)
     p = "no test" if math.isnan(test.p) else p_value(test.p)
-    axes.set_title(f"{title(ranking)}; {p}", fontsize=9, loc="left", parse_math=False)
+    said = canvas.folded(f"{title(ranking)}; {p}", canvas.letters(canvas.WIDTH, canvas.TITLE))
+    axes.set_title("\n".join(said), fontsize=canvas.TITLE, loc="left")
     _scale(axes, methods, test.difference)
     for number, (low, high) in enumerate(bars):
         y = -(0.5 * number + 0.6) * STEP
@@ -73,9 +77,8 @@ def _names(axes: "Axes", ranking: Ranking, top: float) -> None:
         y = top - (place if to_left else methods - 1 - place) * STEP
         edge = 1 - 0.06 * methods if to_left else methods + 0.06 * methods
         axes.plot([row.mean_rank, row.mean_rank, edge], [0, y, y], color="0.45", linewidth=0.8)
-        name = row.method if len(row.method) <= 28 else row.method[:27] + "…"
+        name = plain(row.method)
+        name = name if len(name) <= 28 else f"{name[:18]}…{name[-9:]}"  # entries of a plug-in differ in how they end
         text = f"{name}  {row.mean_rank:.2f}" if to_left else f"{row.mean_rank:.2f}  {name}"
         side = "right" if to_left else "left"
-        axes.text(
-            edge + (-0.01 if to_left else 0.01) * methods, y, text, ha=side, va="center", fontsize=8, parse_math=False
-        )
+        axes.text(edge + (-0.01 if to_left else 0.01) * methods, y, text, ha=side, va="center", fontsize=8)

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from bench import ranks as orders
 from bench.friedman import Friedman, friedman
 from bench.leaderboard.duel import Duel, duel, overall
+from bench.leaderboard.result import Result, kinds
 from bench.leaderboard.subgrid import Scores, Subgrid, subgrid
-from bench.leaderboard.table import Result, kinds
 from bench.stability import Places, over_cases, over_columns
 from bench.stats import percentiles
 
