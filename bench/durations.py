@@ -20,3 +20,11 @@ def seconds(text: str, where: str) -> float:
         if total := ((days * 24 + hours) * 60 + minutes) * 60 + rest:
             return float(total)
     raise BenchError(f'{where}: `{text}` is no duration; write "90 s", "30 min", "2 h", "01:30:00" or "1-12:00:00"')
+
+
+def duration(span: float) -> str:
+    """Seconds as a person says them: 8 s, 3 min 20 s, 2 h 05 min."""
+    if span < 60:
+        return f"{span:.0f} s"
+    minutes, rest = divmod(round(span), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -4,7 +4,7 @@ There are two kinds of job. `method/pretrain/seed` trains an encoder; `method/ta
 one. Features and decoded images are caches inside a cell, keyed in the same way, and no jobs of their own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -274,3 +274,14 @@ def select(found: list[Planned], pattern: str) -> list[Planned]:
     for p in reversed(found):
         needed |= {p.job.needs} if p.job.id in needed else set()
     return [p for p in found if p.job.id in needed]
+
+
+def recorded(planned: Iterable[Planned]) -> list[Record]:
+    """The records of a plan under the grid's own labels, which may be others than those they were written under."""
+    return [_relabelled(p.record, p.job) for p in planned if p.record]
+
+
+def _relabelled(record: Record, job: Job) -> Record:
+    names = {"method": job.method.label, "task": job.task.name if job.task else ""}
+    names |= {"group": job.method.group} if job.method.group else {}
+    return replace(record, id=job.id, facts={**record.facts, **names})

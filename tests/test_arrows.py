@@ -104,7 +104,14 @@ QUICK = (
     *("cli", "cli.board", "cli.compare", "cli.cost", "cli.data", "cli.keep", "cli.live", "cli.look", "cli.make"),
     *("cli.published", "cli.ranks", "cli.run", "cli.show", "cli.watch", "ranks", "friedman", "equivalence", "spread"),
     *("stability", "leaderboard.subgrid", "leaderboard.ranking", "leaderboard.ranking_words", "leaderboard.duel"),
-    "leaderboard.critical",
+    *("leaderboard.critical", "leaderboard.expense", "cli.plot", "leaderboard.plots.canvas", "leaderboard.plots.cost"),
+    *(f"leaderboard.plots.{name}" for name in ("column", "labels", "radar", "ranks", "remarks", "rows", "scatter")),
+    "leaderboard.plots.spokes",
+    *("leaderboard.history", "leaderboard.history_words", "leaderboard.snapshots", "leaderboard.page.payload"),
+    *("material", "privacy", "report", "report_page", "cli.history", "cli.report", "cli.boards", "leaderboard.page"),
+    *("leaderboard.layouts", "leaderboard.parquet", "leaderboard.selection", "leaderboard.result"),
+    *("leaderboard.building", "leaderboard.gaps", "leaderboard.catalogue"),
+    *("leaderboard.intervals", "leaderboard.verdicts", "leaderboard.tex_numbers", "crossed", "moderation"),
 )
 CODE = f"""
 import importlib, sys

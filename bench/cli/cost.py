@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from bench.cli.show import as_json, as_table, duration
+from bench.cli.show import as_json, as_table
 from bench.config import Grid
+from bench.durations import duration
 from bench.forecast import Cost, Forecast, forecast
 from bench.plan import Planned
 from bench.store import Store

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bench.cli.show import duration
+from bench.durations import duration
 from bench.executors import Event
 from bench.plan import Job
 from bench.store import Store

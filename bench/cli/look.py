@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import DataRoot, GridFile, GridOption, Json, app
-from bench.cli.show import as_json, as_table, duration
+from bench.cli.show import as_json, as_table
+from bench.durations import duration
 from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
-    from bench.leaderboard.table import Result
+    from bench.leaderboard.result import Result
 
 
 class Kind(StrEnum):

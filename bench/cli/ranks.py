@@ -15,7 +15,7 @@ from bench.errors import BenchError, unknown
 if TYPE_CHECKING:
     from bench.leaderboard.duel import Duel
     from bench.leaderboard.ranking import Ranking, Row
-    from bench.leaderboard.table import Result
+    from bench.leaderboard.result import Result
 
 
 @app.command()

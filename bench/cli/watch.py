@@ -11,7 +11,8 @@ import typer
 
 from bench.cli import DataRoot, GridFile, GridOption, Json, app
 from bench.cli.look import planned, planned_cell
-from bench.cli.show import as_json, as_table, duration
+from bench.cli.show import as_json, as_table
+from bench.durations import duration
 from bench.errors import BenchError
 
 Cell = Annotated[

@@ -14,7 +14,7 @@ from bench.data.folders import MARKER
 from bench.data.phantom import draw
 from bench.errors import BenchError
 from bench.keys import digest
-from bench.plan import jobs, plan, select
+from bench.plan import jobs, plan, recorded, select
 from bench.registry import discover
 from bench.sources import find_sources
 from bench.store import Store
@@ -534,3 +534,19 @@ def test_a_task_may_be_done_with_some_of_the_seeds(place):
     after = keys(place)
     assert before.keys() - after.keys() == {job for job in before if "/fgadr/" in job and job.endswith("/0")} != set()
     assert after.items() <= before.items()
+
+
+def test_the_records_of_a_plan_have_its_own_labels(write_grid, finish):
+    text = (
+        '[pretrain]\ncorpus = ["brain_tumor"]\n[methods]\n{label} = {{ plugin = "simclr", group = "{label}" }}\n'
+        '[tasks]\n{task} = {{ plugin = "brain_tumor", protocols = ["linear"] }}\n'
+    )
+    grid = load(write_grid(text.format(label="old", task="brain_tumor")))
+    store = Store(grid.store)
+    for planned in plan(grid, store):
+        finish(planned.job, store)
+    grid = load(write_grid(text.format(label="new", task="head")))
+    found = {record.id: record.facts for record in recorded(plan(grid, Store(grid.store)))}
+    assert list(found) == ["new/pretrain/0", "new/head/linear/0"]
+    assert {(facts["method"], facts["group"]) for facts in found.values()} == {("new", "new")}
+    assert found["new/head/linear/0"]["task"] == "head"
