@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import BenchError
+from bench.leaderboard.result import Result
 from bench.leaderboard.results import stored
-from bench.leaderboard.table import Result
 from bench.store import Store
 
 BOARDS = Path(__file__).resolve().parents[1] / "leaderboards"
