@@ -100,24 +100,42 @@ def test_of_distances_the_drop_is_how_much_they_grow():
 # ------------------------------------------------------------------------------------------------ of a store
 
 
+SITES = {"trained_on": ["home"], "of": {case: case.split("/")[0] for case in CASES}}
+
+
+def commit(store, task, scores, **more):
+    facts = {
+        "id": f"m/{task}/finetune/0", "key": digest({"task": task}), "parts": {"task": task}, "kind": "evaluate",
+        "method": "m", "task": task, "protocol": "finetune", "seed": 0, "primary": "dice", "phantom": False,
+        "started": "2026-01-01", "data": [{"found": 6, "official": 6}], **more,
+    }  # fmt: skip
+    store.commit(facts, lambda draft: write_scores(draft / "scores.csv", CASES, scores))
+
+
 @pytest.fixture
 def store(tmp_path):
-    """Two records: `home` has sites, distances and one structure; `plain` has no distances."""
-
+    """Two records: `sites` has sites, distances and one structure; `plain` has no distances."""
     made = Store(tmp_path)
-
-    def commit(task, scores, **more):
-        facts = {
-            "id": f"m/{task}/finetune/0", "key": digest({"task": task}), "parts": {"task": task}, "kind": "evaluate",
-            "method": "m", "task": task, "protocol": "finetune", "seed": 0, "primary": "dice", "phantom": False,
-            "started": "2026-01-01", "data": [{"found": 6, "official": 6}], **more,
-        }  # fmt: skip
-        made.commit(facts, lambda draft: write_scores(draft / "scores.csv", CASES, scores))
-
-    sites = {"trained_on": ["home"], "of": {case: case.split("/")[0] for case in CASES}}
-    commit("sites", {"dice": VALUES, "hd95": VALUES * 10, "hd95_gland": VALUES, "release_dice": VALUES}, sites=sites)
-    commit("plain", {"dice": VALUES, "release_iou": VALUES})
+    distances = {"hd95": VALUES * 10, "hd95_gland": VALUES}
+    commit(made, "sites", {"dice": VALUES, **distances, "release_dice": VALUES}, sites=SITES)
+    commit(made, "plain", {"dice": VALUES, "release_iou": VALUES})
     return made
+
+
+def test_patients_are_those_that_the_record_names(store):
+    """A case that it does not name is its own; a site has the patients of its cases."""
+    of = {case: f"patient {number // 2}" for number, case in enumerate(CASES[:4])}
+    commit(store, "patients", {"dice": VALUES}, patients=of)
+    found = next(one for one in stored(store) if one.task == "patients")
+    assert found.patients == ("patient 0", "patient 0", "patient 1", "patient 1", *CASES[4:])
+    assert not any(one.patients for one in stored(store) if one.task != "patients")
+    store.drop(digest({"task": "patients"}))
+    commit(store, "patients", {"dice": VALUES}, patients=of, sites=SITES)
+    told = {one.task: one for one in stored(store)}
+    for site in ("home", "far", "abroad"):
+        one = told[f"patients@{site}"]
+        assert one.patients == tuple(of.get(case, case) for case in one.cases)
+    assert told["patients@mean"].patients == found.patients
 
 
 def test_another_metric_is_shown_where_it_was_computed(store):
