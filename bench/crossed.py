@@ -71,9 +71,12 @@ def influences(values: Float[np.ndarray, "*rows cases"], of: Units) -> Float[np.
 
 
 def resampled(
-    values: Float[np.ndarray, "rows cases"], of: Units, *, resamples: int, seed: int = 0
+    values: Float[np.ndarray, "rows cases"], of: Units, *, resamples: int, seed: int | Sequence[int] = 0
 ) -> Float[np.ndarray, "rows resamples"]:
-    """The mean over cases with the units drawn anew, the same for all rows."""
+    """The mean over cases with the units drawn anew, the same for all rows.
+
+    Columns that are put together need different seeds, or those of equal size would be drawn alike.
+    """
     generator = np.random.Generator(np.random.PCG64(seed))
     sums, sizes = summed(values, of), np.bincount(of.of).astype(np.float64)
     means = np.zeros((len(values), resamples))

@@ -10,6 +10,7 @@ lowest threshold with so few of them, not interpolated. An image that is drawn t
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,9 +80,20 @@ class Detections:
 
         The draws depend on the seed and the number of images alone: those of two methods on the same images are the
         same, and so their differences are paired. Where an image with an object was not drawn, it is nan.
+
+        They are kept, and not to be written to: an interval and a test of it ask for the same ones, and they cost most.
         """
-        draws, n = np.random.Generator(np.random.PCG64(seed)), len(self.cases)
-        return self._metric(metric, draws.multinomial(n, np.full(n, 1 / n), size=resamples))
+        key = (metric, resamples, seed)
+        if key not in self._resampled:
+            draws, n = np.random.Generator(np.random.PCG64(seed)), len(self.cases)
+            found = self._metric(metric, draws.multinomial(n, np.full(n, 1 / n), size=resamples))
+            found.flags.writeable = False
+            self._resampled[key] = found
+        return self._resampled[key]
+
+    @cached_property
+    def _resampled(self) -> dict[tuple[str, int, int], Float[Array, " resamples"]]:
+        return {}
 
     def _metric(self, metric: str, drawn: Int[Array, "r n"]) -> Float[Array, " r"]:
         kind, of_class, name = metric.partition("_")

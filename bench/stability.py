@@ -12,8 +12,6 @@ from jaxtyping import Float
 
 from bench.ranks import drawn_columns, ranks
 
-_CHUNK = 1 << 18  # cases drawn at a time
-
 
 @dataclass(frozen=True, eq=False)
 class Places:
@@ -46,25 +44,3 @@ def places(mean_ranks: Float[np.ndarray, "resamples methods"]) -> Places:
     first = taken == 1
     low, high = np.quantile(taken, (0.025, 0.975), axis=0, method="nearest").astype(np.float64)
     return Places(shares, (first / first.sum(axis=1, keepdims=True)).mean(axis=0), low, high)
-
-
-def drawn_cases(
-    values: Float[np.ndarray, "methods cases"], strata: Sequence[str], *, resamples: int, seed: Sequence[int]
-) -> Float[np.ndarray, "resamples methods"]:
-    """Mean scores on as many cases drawn with replacement, of each stratum as many as it has; the same for all methods.
-
-    Columns need different seeds, or those of equal size would be drawn alike.
-    """
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(list(seed))))
-    of = np.array(strata if strata else ["all"] * values.shape[1], str)
-    total = np.zeros((resamples, len(values)))
-    for name in np.unique(of):
-        own = values[:, of == name]
-        n = own.shape[1]
-        rows = max(1, _CHUNK // n)
-        for start in range(0, resamples, rows):
-            size = min(rows, resamples - start)
-            picked = generator.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
-            counts = np.bincount(picked.ravel(), minlength=size * n).reshape(size, n)
-            total[start : start + size] += counts @ own.T
-    return np.asarray(total / values.shape[1])

@@ -103,26 +103,8 @@ def _show(rankings: "tuple[Ranking, ...]") -> None:
         if ranking.rows:
             as_table([_row(row) for row in ranking.rows])
             as_table([_places(row) for row in ranking.rows])
-        for line in _sentences(ranking):
+        for line in words.sentences(ranking):
             console.print(Text(plain(line)))
-
-
-def _sentences(ranking: "Ranking") -> list[str]:
-    """All that is said of a ranking, but its title."""
-    from bench.leaderboard import ranking_words as words
-
-    if not ranking.rows or ranking.duel is None:
-        return words.left_out(ranking)
-    return [
-        words.meaning(),
-        "",
-        words.friedman(ranking),
-        *words.duel(ranking.duel),
-        f"Of the variance of a method's lead over the mean of all {words.shares(ranking.shares)}.",
-        *words.protocols(ranking),
-        words.orderings(ranking),
-        *words.left_out(ranking),
-    ]
 
 
 def _row(row: "Row") -> dict[str, str]:
@@ -172,7 +154,7 @@ def _plain(ranking: "Ranking") -> dict[str, Any]:
         **{"friedman": friedman, "duel": ranking.duel and _plain_duel(ranking.duel), "orderings": ranking.orderings},
         **{"protocols": [asdict(one) for one in ranking.protocols], "shares": ranking.shares},
         **{"left_out": grid.left_out, "fewer_seeds": grid.fewer},
-        "sentences": [line for line in (*words.opening(ranking), *_sentences(ranking)) if line],
+        "sentences": words.whole(ranking),
     }
 
 

@@ -49,10 +49,10 @@ def _table(results: list[Result], level: float) -> Table:
     tests = _tests(results) if any(cell.p is not None for row in rows for cell in row.cells) else ()
     seeds = tuple(dict.fromkeys(r.seed for r in results))
     how = described(results)
-    return averaged(Table(results[0].phantom, columns, tuple(rows), seeds, level, how, tests=tests))
+    return _with_means(Table(results[0].phantom, columns, tuple(rows), seeds, level, how, tests=tests))
 
 
-def averaged(table: Table) -> Table:
+def _with_means(table: Table) -> Table:
     """The table with its means, over the columns of the common sub-grid: a row with a gap there gets none."""
     own = [index for index, column in enumerate(table.columns) if not column.part]
     full = np.array([[row.cells[index].state == "done" for index in own] for row in table.rows], bool)

@@ -18,6 +18,7 @@ def shipped() -> Registry:
     return discover()
 
 
+@cache
 def find(kind: str, name: str, target: str = "") -> Plugin | None:
     """The installed plug-in of that name, if there is one."""
     found = [plugin for plugin in shipped().all(kind) if plugin.name == name]

@@ -35,7 +35,7 @@ def described(results: Sequence[Result]) -> str:
     for result in results:
         if result.state == "done" and not result.detections:
             cells.setdefault((result.method, result.task, result.protocol), []).append(result)
-    shares = any(_right_or_wrong(cell, cell[0].values) for cell in cells.values())
+    shares = any(map(_right_or_wrong, cells.values()))
     said = [SEEDS] * seeds + [PATIENTS] * patients + [CORRECTED] * drawn + [SHARES] * shares
     return ", ".join([INTERVAL, *said]).replace(f", {SEEDS}", f" {SEEDS}")
 
@@ -54,10 +54,14 @@ def of_column(cells: Sequence[Sequence[Result]], level: float) -> list[Ends]:
     """The interval of each cell, of whose seeds all saw the same cases; those of the same cases get the same draws."""
     found, alike, firm = [NONE] * len(cells), dict[Any, list[int]](), seeds_of(cells)
     for index, cell in enumerate(cells):
-        if cell and not cell[0].detections:
-            alike.setdefault((cell[0].cases, cell[0].patients, cell[0].strata), []).append(index)
-        elif cell:
+        if not cell or len(cell[0].cases) < 2:
+            continue
+        if cell[0].detections:
             found[index] = _inside(Drawn.of(cell).ends(level, firm[index]), cell)
+        elif _right_or_wrong(cell):
+            found[index] = wilson(int(cell[0].values.sum()), len(cell[0].cases), level)
+        else:
+            alike.setdefault((cell[0].cases, cell[0].patients, cell[0].strata), []).append(index)
     for own in alike.values():
         of = units_of(cells[own[0]][0])
         if not of.free:
@@ -65,9 +69,6 @@ def of_column(cells: Sequence[Sequence[Result]], level: float) -> list[Ends]:
         values = [stacked(cells[index]) for index in own]
         drawn = resamples([each.mean(axis=0) for each in values], of)
         for index, each, row in zip(own, values, drawn, strict=True):
-            if _right_or_wrong(cells[index], each):
-                found[index] = wilson(int(each.sum()), each.size, level)
-                continue
             spread = crossed.spread(each, of, firm[index])
             ends = crossed.ends(float(each.mean()), row, spread, level=level)
             found[index] = _inside(ends, cells[index])
@@ -79,10 +80,10 @@ def resamples(means: Sequence[Float[np.ndarray, " cases"]], of: Units) -> Float[
     return crossed.resampled(np.stack(means), of, resamples=crossed.number(len(of.strata)))
 
 
-def _right_or_wrong(cell: Sequence[Result], values: np.ndarray) -> bool:
+def _right_or_wrong(cell: Sequence[Result]) -> bool:
     """Whether they are of independent cases and one seed: few sums can come out, too few for resamples to tell ends."""
     one = cell[0]
-    return len(cell) == 1 and not (one.patients or one.strata) and bool(np.isin(values, (0, 1)).all())
+    return len(cell) == 1 and not (one.patients or one.strata) and bool(np.isin(one.values, (0, 1)).all())
 
 
 def seeds_of(cells: Sequence[Sequence[Result]]) -> list[Seeds | None]:

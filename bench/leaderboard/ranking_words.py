@@ -105,6 +105,27 @@ def left_out(ranking: Ranking) -> list[str]:
     return gone + [f"{name.replace('/', ' / ')}: {why}" for name, why in ranking.grid.fewer.items()]
 
 
+def sentences(ranking: Ranking) -> list[str]:
+    """All that is said of a ranking below its table, with an empty line where another part begins."""
+    if not ranking.rows or ranking.duel is None:
+        return left_out(ranking)
+    return [
+        meaning(),
+        "",
+        friedman(ranking),
+        *duel(ranking.duel),
+        f"Of the variance of a method's lead over the mean of all {shares(ranking.shares)}.",
+        *protocols(ranking),
+        orderings(ranking),
+        *left_out(ranking),
+    ]
+
+
+def whole(ranking: Ranking) -> list[str]:
+    """All that is said of a ranking but its title."""
+    return [line for line in (*opening(ranking), *sentences(ranking)) if line]
+
+
 def ends(pair: Ends, form: str) -> str:
     """An interval; nothing where there is none."""
     return "" if math.isnan(pair[0]) else f"[{pair[0]:z{form}}, {pair[1]:z{form}}]"

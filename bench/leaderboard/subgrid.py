@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
+from bench import crossed
 from bench.leaderboard.gaps import common
 from bench.leaderboard.intervals import other_cases
 from bench.leaderboard.names import Scale, scale_of
 from bench.leaderboard.result import RESAMPLES, Result
-from bench.stability import drawn_cases
 
 DRAWS = 1000  # resamples of cases, as many as of detections
 
@@ -50,7 +50,8 @@ class Scores:
         if self.values is None:
             assert self.drawn is not None
             return np.where(np.isnan(self.drawn).any(axis=1, keepdims=True), self.means, self.drawn)
-        return drawn_cases(self.values.mean(axis=1), self.strata, resamples=DRAWS, seed=(0, number))
+        of = crossed.units(len(self.cases), strata=self.strata)
+        return crossed.resampled(self.values.mean(axis=1), of, resamples=DRAWS, seed=(0, number)).T
 
 
 @dataclass(frozen=True, eq=False)

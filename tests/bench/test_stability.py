@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
+from bench.crossed import resampled, units
 from bench.ranks import ranks
-from bench.stability import drawn_cases, over_cases, over_columns, places
+from bench.stability import over_cases, over_columns, places
+
+
+def drawn_cases(values, strata, **more):
+    """Scores of methods in resamples, as a ranking has them."""
+    return resampled(values, units(values.shape[1], strata=strata), **more).T
 
 
 def test_places_are_counted_and_equal_methods_share_the_first():

@@ -18,7 +18,7 @@ def standings(ranking: Ranking) -> str:
         f'<caption class="unseen">{_text(ranking_words.title(ranking))}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(map(_row, ranking.rows))}</tbody></table></div>"
     )
-    said = "".join(f"<p>{_text(line)}</p>" for line in _sentences(ranking))
+    said = "".join(f"<p>{_text(line)}</p>" for line in ranking_words.whole(ranking))
     kept = table if ranking.rows else ""
     return (
         f'<section class="standings"><h3>Ranks over tasks</h3><p>{_text(ranking_words.title(ranking))}.</p>'
@@ -40,22 +40,6 @@ def _row(row: Row) -> str:
     ]
     shown = "".join(f"<td>{_text(value)}{_interval(interval)}</td>" for value, interval in cells)
     return f'<tr><th scope="row">{_text(row.method)}</th>{shown}</tr>'
-
-
-def _sentences(ranking: Ranking) -> list[str]:
-    said = ranking_words
-    if not ranking.rows or ranking.duel is None:
-        return [*said.opening(ranking), *said.left_out(ranking)]
-    return [
-        *said.opening(ranking),
-        said.meaning(),
-        said.friedman(ranking),
-        *said.duel(ranking.duel),
-        f"Of the variance of a method's lead over the mean of all {said.shares(ranking.shares)}.",
-        *said.protocols(ranking),
-        said.orderings(ranking),
-        *said.left_out(ranking),
-    ]
 
 
 def _share(value: float) -> str:
