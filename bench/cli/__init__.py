@@ -18,6 +18,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 GridFile = Annotated[str, typer.Argument(metavar="GRID", help="The grid to run, a TOML file.")]
+GridOrStore = Annotated[str, typer.Argument(metavar="GRID|STORE", help="A grid, or a store: a folder of records.")]
 GridOption = Annotated[
     str, typer.Option("--grid", metavar="GRID", help="The grid that says what there is, a TOML file.")
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli import DataRoot, Json, app
+from bench.cli import DataRoot, GridOrStore, Json, app
 from bench.cli.boards import Asked, Boards, boards
 from bench.cli.history import History, Since, changed_since, say_since, since_facts
 from bench.cli.look import Only
@@ -36,9 +36,7 @@ FILES = (Format.parquet, Format.html)  # nothing to read in a terminal
 
 @app.command()
 def leaderboard(
-    grid: Annotated[
-        str, typer.Argument(metavar="GRID", help="A grid, or a store: a folder of records.")
-    ] = "bench.toml",
+    grid: GridOrStore = "bench.toml",
     data: DataRoot = None,
     metric: Annotated[
         str, typer.Option("--metric", help="Show this in place of each task's primary metric, such as release_dice.")

@@ -1,14 +1,15 @@
 """What a board is asked to show, and the tables that come of it: for every command that draws boards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.look import planned
+from bench.cli.look import opened
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.leaderboard.beside import Identity
     from bench.leaderboard.layouts import Layout
     from bench.leaderboard.result import Result
     from bench.leaderboard.table import Table
@@ -46,19 +47,18 @@ class Boards:
 
 def boards(asked: Asked) -> Boards:
     """The boards that are asked for. Raises BenchError."""
+    from bench.cli.published import known
     from bench.leaderboard.building import build
     from bench.leaderboard.selection import chosen, ordered
 
     if asked.layout and asked.metric:
         raise BenchError("--layout has its own metrics: leave out --metric, or the layout")
     shape = _layout(asked)
-    results, store, name = _results(asked, shape)
-    results = chosen(results, only=asked.only, group=asked.group, family=asked.family, where=asked.grid)
+    found = opened(asked.grid, asked.data, shape.metrics if shape else asked.metric)
+    results = chosen(found.results, only=asked.only, group=asked.group, family=asked.family, where=asked.grid)
     notes: tuple[str, ...] = ()
     if shape:
-        from bench.cli.published import known
-
-        results, notes = shape.arranged(results, known(asked.grid, asked.data))
+        results, notes = shape.arranged(results, known(found.parts(), asked.grid))
         if not results:
             asks = ", ".join(f"{task}/{protocol}" for task, protocol in shape.metrics)
             raise BenchError(f"--layout {asked.layout}: {asked.grid} has nothing of that table, which is of {asks}")
@@ -68,20 +68,8 @@ def boards(asked: Asked) -> Boards:
     if asked.sort:
         tables = tuple(ordered(table, asked.sort) for table in tables)
     if asked.published:
-        tables = tuple(map(_setter(asked, shape), tables))
-    return Boards(tables, results, store, name)
-
-
-def _results(asked: Asked, shape: "Layout | None") -> "tuple[list[Result], Store, str]":
-    from bench.leaderboard.results import results, stored
-    from bench.store import Store
-
-    metric = shape.metrics if shape else asked.metric
-    if Path(asked.grid).is_dir():
-        store = Store(Path(asked.grid))
-        return stored(store, metric), store, "/".join(Path(asked.grid).resolve().parts[-2:])
-    grid, store, plan = planned(asked.grid, asked.data)
-    return results(plan, metric), store, grid.name
+        tables = tuple(map(_setter(asked.grid, shape, known(found.parts(), asked.grid)), tables))
+    return Boards(tables, results, found.store, found.name)
 
 
 def _layout(asked: Asked) -> "Layout | None":
@@ -94,14 +82,13 @@ def _layout(asked: Asked) -> "Layout | None":
     return layout(asked.layout, numbers(sorted(shipped().glob("*.csv")), asked.grid))
 
 
-def _setter(asked: Asked, shape: "Layout | None") -> "Callable[[Table], Table]":
-    """What sets printed numbers beside a table: all that are known, or those of its layout."""
-    from bench.cli.published import known, numbers
+def _setter(grid: str, shape: "Layout | None", ours: "Mapping[str, Identity]") -> "Callable[[Table], Table]":
+    """What sets printed numbers beside a table, all or those of its layout; `ours` tells by label what its rows are."""
+    from bench.cli.published import numbers
     from bench.leaderboard.beside import set_beside
     from bench.leaderboard.published import files
 
-    ours = known(asked.grid, asked.data)
     if shape:
         return lambda table: set_beside(table, shape.printed(), shape.known(ours))
-    rows = numbers(files(Path(asked.grid)), asked.grid)
+    rows = numbers(files(Path(grid)), grid)
     return lambda table: set_beside(table, rows, ours)

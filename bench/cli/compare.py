@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import DataRoot, Json, app
-from bench.cli.look import results_of
+from bench.cli.look import opened
 from bench.cli.show import as_json, as_table
 from bench.errors import BenchError, unknown
 
@@ -47,7 +47,7 @@ def compare(
 
     if first == second:
         raise BenchError(f"{first}: compared with itself; name two methods")
-    found = results_of(grid, data, metric)
+    found = opened(grid, data, metric).results
     comparisons = compared(_asked(found, first, second, task, grid), first, second)
     if json:
         as_json([_plain(comparison) for comparison in comparisons])

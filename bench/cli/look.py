@@ -1,6 +1,7 @@
 """Commands that look and change nothing: plan, ls, show. None of them imports torch."""
 
 import shlex
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,11 @@ from bench.durations import duration
 from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
+    from bench.keys import Parts
     from bench.leaderboard.result import Result
+    from bench.leaderboard.results import Metric
+    from bench.plan import Planned
+    from bench.store import Store
 
 
 class Kind(StrEnum):
@@ -42,12 +47,32 @@ def planned(grid_file: str, data: str | None, only: str = "") -> tuple[Any, Any,
     return grid, store, select(found, only) if only else found
 
 
-def results_of(grid: str, data: str | None, metric: str) -> "list[Result]":
-    """The results of a grid, every cell of it, or of a store, what there is; of a metric, or of each task's primary."""
+@dataclass(frozen=True)
+class Opened:
+    """A grid, every cell of it, or a store, what there is: its results and where they come from, read once."""
+
+    results: "list[Result]"
+    store: "Store"
+    name: str  # of the grid, or the end of the store's path
+    plan: "list[Planned] | None"  # none of a store
+
+    def parts(self) -> "list[tuple[str, Parts]]":
+        """By label, what went into the keys of the jobs of the grid, or of the records of the store."""
+        if self.plan is None:
+            return [(str(record.facts["method"]), record.parts) for record in self.store.records()]
+        return [(one.job.method.label, one.job.parts) for one in self.plan]
+
+
+def opened(grid: str, data: str | None, metric: "Metric") -> Opened:
+    """A grid or a store with the results of a metric, of several by column, or of each task's primary one."""
     from bench.leaderboard.results import results, stored
     from bench.store import Store
 
-    return stored(Store(Path(grid)), metric) if Path(grid).is_dir() else results(planned(grid, data)[2], metric)
+    if Path(grid).is_dir():
+        store = Store(Path(grid))
+        return Opened(stored(store, metric), store, "/".join(Path(grid).resolve().parts[-2:]), None)
+    config, store, plan = planned(grid, data)
+    return Opened(results(plan, metric), store, config.name, plan)
 
 
 def planned_cell(cell: str, grid: str, data: str | None) -> tuple[Any, Any]:

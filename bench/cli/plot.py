@@ -1,7 +1,7 @@
 """The command that draws a board for a paper. Importing it imports neither torch nor matplotlib."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli import DataRoot, Json, app
-from bench.cli.look import planned
+from bench.cli import DataRoot, GridOrStore, Json, app
+from bench.cli.look import opened
 from bench.cli.show import as_json
 from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
+    from bench.leaderboard.ranking import Ranking
     from bench.leaderboard.result import Result
     from bench.leaderboard.table import Table
     from bench.store import Store
@@ -46,9 +47,7 @@ Drawing = tuple[str, Callable[[Path], None]]  # of "real" or "phantom" data
 def plot(
     kind: Annotated[Kind, typer.Argument(help="What to draw.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .png, .svg or .pdf.")],
-    grid: Annotated[
-        str, typer.Argument(metavar="GRID|STORE", help="A grid, or a store: a folder of records.")
-    ] = "bench.toml",
+    grid: GridOrStore = "bench.toml",
     data: DataRoot = None,
     task: Annotated[str, typer.Option("--task", metavar="T", help="Only this task.")] = "",
     protocol: Annotated[str, typer.Option("--protocol", metavar="P", help="Only this protocol.")] = "",
@@ -73,38 +72,37 @@ def plot(
     if by and kind is not Kind.cost:
         raise BenchError(f"--by is of `bench plot cost` alone: leave it out of `bench plot {kind.value}`")
     require_figure(out)
-    found, store = _board(grid, data, metric)
-    found = _done(_chosen(found, task, protocol, grid))
+    board = opened(grid, data, metric)
+    found = _done(_chosen(board.results, task, protocol, grid))
     if not found:
         raise BenchError(f"{grid}: nothing is done, so there is nothing to draw; bench leaderboard {grid} says more")
     try:
-        drawings = _drawings(kind, found, by or By.hours, grid, store)
+        drawings = _drawings(kind, found, by or By.hours, grid, board.store)
     except ValueError as exc:  # results that cannot be put into one table
         raise BenchError(f"{grid}: {exc}") from None
-    files = [out] if len(drawings) == 1 else [out.with_stem(f"{out.stem}-{name}") for name, _ in drawings]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise BenchError(f"{out.parent}: {exc.strerror}") from None
+    files = drawn(drawings, out)
+    _say_letters(found, out)
+    say_files(files, json=json)
+
+
+def drawn(drawings: Sequence[Drawing], out: Path) -> list[Path]:
+    """The files of some figures: `out`, or where there are real and phantom data one of each, called so."""
+    files = [out] if len(drawings) == 1 else [out.with_stem(f"{out.stem}-{name}") for name, _ in drawings]
     for (_, draw), file in zip(drawings, files, strict=True):
         draw(file)
-    _say_letters(found, out)
+    return files
+
+
+def say_files(files: Sequence[Path], *, json: bool) -> None:
+    """Print which figures were drawn."""
     if json:
         as_json({"figure": files})
     else:
         print("\n".join(map(str, files)))  # noqa: T201
-
-
-def _board(grid: str, data: str | None, metric: str) -> "tuple[list[Result], Store]":
-    """The results of a grid or a store, and the store with the records behind them."""
-    from bench.leaderboard.results import results, stored
-    from bench.store import Store
-
-    if Path(grid).is_dir():
-        store = Store(Path(grid))
-        return stored(store, metric), store
-    _, store, jobs = planned(grid, data)
-    return results(jobs, metric), store
 
 
 def _done(found: "list[Result]") -> "list[Result]":
@@ -128,7 +126,11 @@ def _chosen(found: "list[Result]", task: str, protocol: str, grid: str) -> "list
 def _drawings(kind: Kind, found: "list[Result]", by: By, grid: str, store: "Store") -> list[Drawing]:
     """What is to be drawn, real before phantom. Raises BenchError where there is nothing, or more than one holds."""
     if kind in (Kind.ranks, Kind.critical):
-        return _of_rankings(kind, found, grid)
+        from bench.leaderboard import critical
+        from bench.leaderboard.plots import ranks
+        from bench.leaderboard.ranking import rank
+
+        return of_rankings(critical.draw if kind is Kind.critical else ranks.draw, rank(found), grid)
     from bench.leaderboard.building import build
     from bench.leaderboard.expense import expenses
     from bench.leaderboard.plots import column, cost, radar
@@ -144,13 +146,9 @@ def _drawings(kind: Kind, found: "list[Result]", by: By, grid: str, store: "Stor
     return [(table.name, partial(cost.draw, table, told, by.value)) for table in tables]
 
 
-def _of_rankings(kind: Kind, found: "list[Result]", grid: str) -> list[Drawing]:
-    from bench.leaderboard import critical
-    from bench.leaderboard.plots import ranks
-    from bench.leaderboard.ranking import rank
-
-    draw = critical.draw if kind is Kind.critical else ranks.draw
-    drawings: list[Drawing] = [(ranking.name, partial(draw, ranking)) for ranking in rank(found) if ranking.rows]
+def of_rankings(draw: "Callable[[Ranking, Path], None]", rankings: "Iterable[Ranking]", grid: str) -> list[Drawing]:
+    """What is to be drawn of rankings. Raises BenchError where nothing is ranked."""
+    drawings: list[Drawing] = [(ranking.name, partial(draw, ranking)) for ranking in rankings if ranking.rows]
     if not drawings:
         raise BenchError(f"{grid}: nothing to rank, so no figure; bench ranks {grid} says what is missing")
     return drawings

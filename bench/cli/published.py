@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli import GridOption, Json, app
-from bench.cli.look import planned
 from bench.cli.show import as_json, as_table
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bench.keys import Parts
     from bench.leaderboard.beside import Identity
     from bench.leaderboard.published import Published
     from bench.registry import Registry
@@ -103,16 +105,11 @@ def claims_(
     print(said)  # noqa: T201
 
 
-def known(grid: str, data: str | None) -> "dict[str, Identity]":
-    """By label, what the rows of a grid, or of a store, are."""
+def known(parts: "Iterable[tuple[str, Parts]]", grid: str) -> "dict[str, Identity]":
+    """By label, what the rows of a grid, or of a store, are, from what went into their keys."""
     from bench.leaderboard.beside import identities
-    from bench.store import Store
 
-    if Path(grid).is_dir():
-        found = [(str(r.facts["method"]), r.parts) for r in Store(Path(grid)).records()]
-    else:
-        found = [(p.job.method.label, p.job.parts) for p in planned(grid, data)[2]]
-    return identities(found, {plugin.name: plugin.settings for plugin in _registry(grid).all("method")})
+    return identities(parts, {plugin.name: plugin.settings for plugin in _registry(grid).all("method")})
 
 
 def numbers(paths: list[Path], grid: str) -> "list[Published]":

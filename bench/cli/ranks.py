@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli import DataRoot, Json, app
-from bench.cli.look import results_of
+from bench.cli import DataRoot, GridOrStore, Json, app
+from bench.cli.look import opened
+from bench.cli.plot import drawn, of_rankings, say_files
 from bench.cli.show import as_json, as_table
 from bench.errors import BenchError, unknown
 
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def ranks(
-    grid: Annotated[
-        str, typer.Argument(metavar="GRID|STORE", help="A grid, or a store: a folder of records.")
-    ] = "bench.toml",
+    grid: GridOrStore = "bench.toml",
     data: DataRoot = None,
     metric: Annotated[
         str, typer.Option("--metric", help="Rank by this in place of each task's primary metric, such as hd95.")
@@ -53,13 +52,11 @@ def ranks(
 
     if rope is not None and not (math.isfinite(rope) and rope >= 0):
         raise BenchError(f"--rope is {rope}, not a number from 0 on")
-    rankings = rank(_of_protocol(results_of(grid, data, metric), protocol, grid), rope)
+    rankings = rank(_of_protocol(opened(grid, data, metric).results, protocol, grid), rope)
     if figure:
-        files = _draw(rankings, figure, grid)
-        if json:
-            as_json({"figure": files})
-        else:
-            print("\n".join(map(str, files)))  # noqa: T201
+        from bench.leaderboard import critical
+
+        say_files(drawn(of_rankings(critical.draw, rankings, grid), figure), json=json)
     elif json:
         as_json([_plain(ranking) for ranking in rankings])
     else:
@@ -71,18 +68,6 @@ def _of_protocol(found: "list[Result]", protocol: str, grid: str) -> "list[Resul
     if protocol and protocol not in names:
         raise unknown("protocol", protocol, names, where=grid)
     return [result for result in found if protocol in ("", result.protocol)]
-
-
-def _draw(rankings: "tuple[Ranking, ...]", file: Path, grid: str) -> list[Path]:
-    from bench.leaderboard import critical
-
-    drawn = [ranking for ranking in rankings if ranking.rows]
-    if not drawn:
-        raise BenchError(f"{grid}: nothing to rank, so no figure; bench ranks {grid} says what is missing")
-    files = [file] if len(drawn) == 1 else [file.with_stem(f"{file.stem}-{ranking.name}") for ranking in drawn]
-    for ranking, path in zip(drawn, files, strict=True):
-        critical.draw(ranking, path)
-    return files
 
 
 def _show(rankings: "tuple[Ranking, ...]") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli import DataRoot, Json, app
+from bench.cli import DataRoot, GridOrStore, Json, app
 from bench.cli.look import planned
 from bench.cli.show import as_json
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def report(
-    grid: Annotated[
-        str, typer.Argument(metavar="GRID|STORE", help="A grid, or a store: a folder of records.")
-    ] = "bench.toml",
+    grid: GridOrStore = "bench.toml",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The folder to write.")] = Path("report"),
     data: DataRoot = None,
     json: Json = False,

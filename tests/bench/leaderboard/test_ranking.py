@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.cli.ranks import _draw
+from bench.cli.plot import drawn, of_rankings
 from bench.detections import Detections
 from bench.errors import BenchError
 from bench.leaderboard import critical
@@ -317,7 +317,7 @@ def test_the_diagram_says_what_it_shows(tmp_path):
 
 def test_real_and_phantom_data_are_drawn_apart(tmp_path):
     both = rank([*board(FOUR), *board(FOUR, phantom=True)])
-    files = _draw(both, tmp_path / "a.png", "bench.toml")
+    files = drawn(of_rankings(critical.draw, both, "bench.toml"), tmp_path / "a.png")
     assert [file.name for file in files] == ["a-real.png", "a-phantom.png"]
     assert all(file.exists() for file in files)
 
